@@ -1,0 +1,64 @@
+"""Make a text classifier of a model, from a table of texts and labels.
+
+With a fine-tuned teacher its answers are learnt too, also on texts without labels.
+
+  distilbert finetune --model student/ --train train.csv --eval test.csv --out classifier/
+  distilbert finetune --model student/ --train train.csv --teacher big/ --unlabelled more.txt --out small/
+"""
+
+import argparse
+
+from distilbert.cli.display import Display
+from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, show_plan
+from distilbert.core.data.sources import read_texts
+from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks import LabelledTexts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="DIR", help="a BERT or DistilBERT")
+    parser.add_argument(
+        "--train", required=True, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet of texts and labels"
+    )
+    parser.add_argument("--eval", metavar="FILE", help="another such table, to judge the result by")
+    parser.add_argument("--teacher", metavar="DIR", help="a fine-tuned classifier to learn from")
+    parser.add_argument("--unlabelled", metavar="FILE", help="texts that only the teacher labels")
+    parser.add_argument("--text-column", metavar="NAME", help="the column with the text")
+    parser.add_argument("--label-column", metavar="NAME", help="the column with the label")
+    add_output(parser, what="the classifier")
+    add_recipe(parser, Finetuning)
+    add_machine(parser)
+
+
+def run(args: argparse.Namespace, display: Display) -> None:
+    from distilbert.torch.finetune import Finetuner
+
+    train = LabelledTexts.read(args.train, text=args.text_column, label=args.label_column)
+    judged = None
+    if args.eval:
+        judged = LabelledTexts.read(args.eval, text=args.text_column, label=args.label_column)
+    unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
+    finetuner = Finetuner(
+        args.model,
+        teacher=args.teacher,
+        recipe=read_recipe(args, Finetuning),
+        device=args.device,
+        progress=display.progress,
+    )
+    if args.dry_run:
+        plan = finetuner.rehearse(train, unlabelled=unlabelled, evaluate=judged)
+        show_plan(plan.facts(), display)
+        return
+    facts = finetuner.run(train, out=args.out, unlabelled=unlabelled, evaluate=judged, force=args.force).facts
+    score = ""
+    if "evaluation" in facts:
+        accuracy = facts["evaluation"]["accuracy"]
+        score = (
+            f" Accuracy {accuracy['value']:.3f} "
+            f"(95% interval {accuracy['low']:.3f} to {accuracy['high']:.3f}) on {args.eval}."
+        )
+    display.result(
+        f"{args.out}: trained in {facts['training']['seconds']:.0f} s.{score}\n"
+        f'Next: distilbert predict --model {args.out} "some text"',
+        facts,
+    )

@@ -1,0 +1,68 @@
+"""Flags that several commands have, so that each means the same everywhere."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from distilbert.cli.display import Display
+from distilbert.core.recipe import Training
+
+Recipe = TypeVar("Recipe", bound=Training)
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("machine")
+    group.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
+    group.add_argument("--threads", type=int, help="processor cores to use (default: all)")
+
+
+def add_output(parser: argparse.ArgumentParser, *, what: str) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help=f"the folder for {what}")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a model that stands there, once the new one is complete"
+    )
+
+
+def add_recipe(parser: argparse.ArgumentParser, kind: type[Training]) -> None:
+    """The recipe, and the fields of it that are changed most."""
+    group = parser.add_argument_group("recipe")
+    named = ", ".join(kind.named)
+    group.add_argument("--recipe", default="default", help=f"{named}, or a .toml or .json file of its fields")
+    usual = kind()
+    group.add_argument("--epochs", type=float, help=f"passes over the data ({usual.epochs:g})")
+    group.add_argument("--steps", type=int, help="optimiser steps, instead of epochs")
+    group.add_argument("--batch-size", type=int, help=f"texts in a step ({usual.batch_size})")
+    group.add_argument(
+        "--micro-batch-size", type=int, help=f"texts in memory at once ({usual.micro_batch_size})"
+    )
+    group.add_argument("--learning-rate", type=float, help=f"at its highest ({usual.learning_rate:g})")
+    group.add_argument("--max-length", type=int, help=f"tokens of a text ({usual.max_length})")
+    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 where it is fast")
+    group.add_argument("--seed", type=int, help="decides everything that is drawn (0)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="run a few steps, say what the whole takes, write nothing"
+    )
+
+
+def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Recipe:
+    """The recipe that the flags name, with the fields that they change."""
+    names = (
+        "epochs", "steps", "batch_size", "micro_batch_size", "learning_rate", "max_length",
+        "precision", "seed", *more,
+    )  # fmt: skip
+    changes = {name: getattr(args, name) for name in names}
+    return kind.read(args.recipe).with_changes(**changes)
+
+
+def show_plan(facts: dict[str, Any], display: Display) -> None:
+    """What ``--dry-run`` found."""
+    lines = "\n".join(f"{name:>18}  {value}" for name, value in _readable(facts))
+    display.result(f"{lines}\nNothing was written.", facts)
+
+
+def _readable(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "steps", f"{facts['steps']:,}"
+    yield "expected time", f"{facts['expected_seconds'] / 60:.1f} minutes"
+    yield "parameters", f"{facts['parameters']:,}"
+    if facts["peak_memory_bytes"] is not None:
+        yield "peak memory", f"{facts['peak_memory_bytes'] / 2**30:.2f} GiB"

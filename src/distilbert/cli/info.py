@@ -1,0 +1,52 @@
+"""Say what a model folder holds.
+
+distilbert info classifier/
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from distilbert.cli.display import Display
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a model folder")
+
+
+def run(args: argparse.Namespace, display: Display) -> None:
+    from distilbert.core.checkpoint import count_weights
+    from distilbert.core.config import read_config
+    from distilbert.core.files import FACTS_FILE, read_json
+
+    folder = Path(args.folder)
+    config = read_config(folder)
+    facts = read_json(folder / FACTS_FILE, missing_is_empty=True)
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
+    found: dict[str, Any] = {
+        "folder": str(folder),
+        "architecture": (config.architectures or [config.model_type])[0],
+        "layers": config.n_layers,
+        "heads": config.n_heads,
+        "width": config.dim,
+        "vocabulary": config.vocab_size,
+        "positions": config.max_position_embeddings,
+        "parameters": count_weights(folder),
+        "labels": facts.get("task", {}).get("labels", []),
+        "made by": facts.get("made_by", "another program"),
+        "files": sizes,
+    }
+    lines = [f"{name:>14}  {_readable(value)}" for name, value in found.items() if value not in ([], {})]
+    display.result("\n".join(lines), {**found, "facts": facts})
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n                ".join(f"{name} ({_size(size)})" for name, size in value.items())
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} bytes"

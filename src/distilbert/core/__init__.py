@@ -1,0 +1,1 @@
+"""What needs no framework: configuration, parameters, checkpoints, text, data, tasks, recipes."""

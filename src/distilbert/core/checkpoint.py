@@ -1,0 +1,148 @@
+"""Weights: files on one side, named arrays on the other, and a report that accounts for every key."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilbert.core.config import EncoderConfig
+from distilbert.core.files import CONFIG_FILE, WEIGHTS_FILE, replacing
+from distilbert.core.parameters import IGNORED_FILE_KEYS, Parameter, file_aliases
+from distilbert.errors import CheckpointError, OutputError
+
+logger = logging.getLogger(__name__)
+
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every key: of the model's and of the file's."""
+
+    loaded: tuple[str, ...] = ()
+    #: The model's keys that the file does not hold.
+    missing: tuple[str, ...] = ()
+    #: The file's keys that the model does not have.
+    unexpected: tuple[str, ...] = ()
+    #: Key, shape in the file, shape in the model.
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    #: Keys whose numbers changed their type, with the type in the file.
+    cast: Mapping[str, str] = field(default_factory=dict)
+
+
+class WeightFile(AbstractContextManager["WeightFile"]):
+    """An open safetensors file: names and shapes at once, arrays when asked for.
+
+    Raises:
+        CheckpointError: there is no such file, or it is not whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = path
+        if not path.is_file():
+            raise CheckpointError(
+                f"A model folder must hold {WEIGHTS_FILE}.",
+                received=f"{path.parent} without it",
+                remedy="Choose a folder that a training or saving command has written.",
+            )
+        try:
+            self._file = safe_open(path, framework="np")
+        except (SafetensorError, OSError, ValueError) as error:
+            raise self._damaged(error) from None
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: tuple(self._file.get_slice(name).get_shape())
+            for name in self._file.keys()  # noqa: SIM118  # not a mapping: it has no other way
+        }
+
+    def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
+        try:
+            return self._file.get_tensor(name)
+        except Exception as error:
+            raise self._damaged(error) from None
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.__exit__(*exception)
+
+    def _damaged(self, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            "A weight file must be a whole safetensors file.",
+            received=f"{self.path}: {error}",
+            remedy="Copy or save the model again.",
+        )
+
+
+def read_weights(
+    folder: str | Path, parameters: Sequence[Parameter], config: EncoderConfig
+) -> tuple[Arrays, LoadReport]:
+    """The arrays of ``folder`` that these parameters name, and what became of every key.
+
+    A file of a base model serves a model with a head and the reverse. A tied parameter takes the array
+    it is tied to, whatever the file holds for it.
+
+    Raises:
+        CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
+    """
+    arrays: Arrays = {}
+    missing: list[str] = []
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    used: set[str] = set()
+    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+        for parameter in parameters:
+            name = next((a for a in file_aliases(parameter, config) if a in file.shapes), None)
+            if name:
+                used.update(a for a in file_aliases(parameter, config) if a in file.shapes)
+            if parameter.tied_to:
+                continue
+            if name is None:
+                missing.append(parameter.key)
+            elif file.shapes[name] != parameter.shape:
+                mismatched.append((name, file.shapes[name], parameter.shape))
+            else:
+                arrays[parameter.key] = file[name]
+        unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
+    if mismatched:
+        listed = "; ".join(f"{n} is {list(there)}, should be {list(here)}" for n, there, here in mismatched)
+        raise CheckpointError(
+            f"The weights must have the shapes that {CONFIG_FILE} states.",
+            received=f"{listed} (in {folder})",
+            remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
+        )
+    return arrays, LoadReport(tuple(arrays), tuple(missing), tuple(unexpected))
+
+
+def write_weights(
+    folder: str | Path, arrays: Mapping[str, "np.ndarray[Any, Any]"], parameters: Sequence[Parameter]
+) -> None:
+    """Write ``model.safetensors`` atomically, under the published names.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    named = {p.file_key: np.ascontiguousarray(arrays[p.key]) for p in parameters if p.tied_to is None}
+    path = Path(folder) / WEIGHTS_FILE
+    with replacing(path) as partial:
+        try:
+            # "pt" says that kernels are [out, in]; readers of the published format ask for it.
+            save_file(named, partial, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OutputError(
+                "The output must be writable, with room for it.",
+                received=f"{error} for {path}",
+                remedy="Free some space or choose another place; what stood there before is unchanged.",
+            ) from error
+
+
+def count_weights(folder: str | Path) -> int:
+    """How many numbers the weight file of a model folder holds."""
+    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+        names = [name for name in file.shapes if not IGNORED_FILE_KEYS.fullmatch(name)]
+        return sum(int(np.prod(file.shapes[name])) for name in names)

@@ -1,0 +1,1 @@
+"""Text to arrays: where it comes from, which words are hidden, how rows become batches."""

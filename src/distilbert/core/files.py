@@ -1,0 +1,123 @@
+"""The files of a model folder: their names, bounded reading of the small ones, atomic writing."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from distilbert.errors import CheckpointError, DistilBertError, OutputError
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+VOCAB_FILE = "vocab.txt"
+#: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
+FACTS_FILE = "distilbert.json"
+
+#: No published configuration comes near this; a larger file is not one.
+MAX_JSON_BYTES = 64 * 2**20
+
+
+def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
+    """The object in a small JSON file.
+
+    Raises:
+        CheckpointError: missing, unreadable, too large, not JSON, or not an object.
+    """
+    remedy = "Choose a folder that a training or saving command has written."
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        if missing_is_empty:
+            return {}
+        raise CheckpointError(
+            f"A model folder must hold {path.name}.", received=_what_is_there(path), remedy=remedy
+        ) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path.name} must be readable.", received=f"{error.strerror} for {path}", remedy=remedy
+        ) from error
+    if len(content) > MAX_JSON_BYTES:
+        raise CheckpointError(
+            f"{path.name} must be at most {MAX_JSON_BYTES} bytes.",
+            received=f"a larger file, {path}",
+            remedy=remedy,
+        )
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} must be a JSON object in UTF-8.",
+            received=f"{path}: {error or type(error).__name__}",
+            remedy="Restore the file, or save the model again.",
+        ) from None
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f"{path.name} must be a JSON object.",
+            received=f"a {type(value).__name__} in {path}",
+            remedy="Restore the file, or save the model again.",
+        )
+    return value
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write the whole file or leave what was there.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    with replacing(path) as partial, partial.open("xb") as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; the file there becomes ``path`` when the block ends well.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except DistilBertError:
+        raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a readable JSON file, atomically."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error for a place that could not be written."""
+    return OutputError(
+        "The output must be writable, with room for it.",
+        received=f"{error.strerror or error} for {path}",
+        remedy="Free some space or choose another place; what stood there before is unchanged.",
+    )
+
+
+def _what_is_there(path: Path) -> str:
+    folder = path.parent
+    if not folder.exists():
+        return f"no folder {folder}"
+    if not folder.is_dir():
+        return f"the file {folder}"
+    names = sorted(entry.name for entry in folder.iterdir())
+    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return f"{folder} holding {listed}" if names else f"{folder}, which is empty"

@@ -1,0 +1,121 @@
+"""A folder that appears only when it is complete.
+
+Work is done in a hidden sibling; the rename at the end is the only moment at which the old gives way to
+the new. Whatever goes wrong before, the old folder is as it was.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+from distilbert.core.files import CONFIG_FILE, FACTS_FILE, unwritable
+from distilbert.errors import OutputError
+
+#: The files of a model or of a report. In a folder that is replaced they go; all others are carried over.
+_OURS = (
+    CONFIG_FILE,
+    FACTS_FILE,
+    "model*.safetensors*",
+    "pytorch_model*.bin*",
+    "tf_model*.h5*",
+    "flax_model*.msgpack*",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "report.html",
+    "report.json",
+)
+
+
+@contextmanager
+def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to fill, which becomes ``path`` when the block ends well and vanishes otherwise.
+
+    Args:
+        path: the folder to make; its parents are made too.
+        force: replace a model that stands there. Files in it that no model has are carried over.
+
+    Raises:
+        OutputError: ``path`` is taken, or cannot be written. Raised before the block runs where possible.
+    """
+    path = Path(path).resolve()
+    refuse_taken(path, force=force)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield partial
+        refuse_taken(path, force=force)  # another run may have finished first
+        _put(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_taken(path: Path, *, force: bool) -> None:
+    """Raise where ``new_folder`` would have to destroy something it may not."""
+    if not os.path.lexists(path):
+        return
+    if path.is_dir() and not any(path.iterdir()) and not _is_held(path):
+        return
+    rule = "The output folder must be new or empty."
+    if not path.is_dir():
+        raise OutputError(rule, received=f"the file {path}", remedy="Choose another folder.")
+    if _is_held(path):
+        raise OutputError(
+            rule,
+            received=f"{path}, which is the current folder or a mount point",
+            remedy="Choose a new folder inside it.",
+        )
+    if not (path / CONFIG_FILE).exists() and not (path / FACTS_FILE).exists():
+        raise OutputError(
+            rule,
+            received=f"{path}, which holds files that are not a model's",
+            remedy="Choose another folder.",
+        )
+    if not force:
+        raise OutputError(
+            rule,
+            received=f"{path}, which already holds a model",
+            remedy="Choose another folder, or add --force (force=True) to replace it.",
+        )
+
+
+def _is_held(path: Path) -> bool:
+    """A folder that cannot be renamed away: a mount point, or one that this process stands in."""
+    return os.path.ismount(path) or Path.cwd().is_relative_to(path)
+
+
+def _put(partial: Path, path: Path) -> None:
+    old = partial.with_suffix(".old")
+    try:
+        if path.exists():
+            path.rename(old)
+        try:
+            partial.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if old.exists():
+        _carry_over(old, path)
+        shutil.rmtree(old)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Move the files that are not a model's from the old folder into the new one."""
+    for entry in old.rglob("*"):
+        if entry.is_dir() or any(fnmatch(entry.name, pattern) for pattern in _OURS):
+            continue
+        target = new / entry.relative_to(old)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            entry.rename(target)

@@ -1,0 +1,44 @@
+"""What a model returns: by attribute, by key, by position, or unpacked like a tuple."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class ModelOutput(dict[str, Any]):
+    """Named results in a fixed order; those that are None are left out.
+
+    ``output.logits``, ``output["logits"]``, ``output[0]`` and ``loss, logits = output`` are the same
+    things. Reading a name that is known but absent gives None by attribute.
+    """
+
+    fields: tuple[str, ...] = ()
+
+    def __init__(self, **results: Any) -> None:
+        super().__init__((name, results[name]) for name in self.fields if results.get(name) is not None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.fields:
+            return self.get(name)
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(self)}")
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The results that are there, in order."""
+        return tuple(self.values())
+
+
+class BaseModelOutput(ModelOutput):
+    fields = ("last_hidden_state", "hidden_states", "attentions")
+
+
+class MaskedLMOutput(ModelOutput):
+    fields = ("loss", "logits", "hidden_states", "attentions")
+
+
+class SequenceClassifierOutput(ModelOutput):
+    fields = ("loss", "logits", "hidden_states", "attentions")

@@ -1,0 +1,214 @@
+"""Every parameter of every model: its key, its shape, its role. The only file that spells keys.
+
+Keys are those of the published DistilBERT checkpoints. A BERT has the same blocks under other names;
+in memory it bears DistilBERT's, and ``file_key`` is what its published files call the same array, so
+that one encoder, one attention and one way to cut layers serve both.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from distilbert.core.config import BertConfig, EncoderConfig
+
+Array = TypeVar("Array")
+
+
+class Role(Enum):
+    """What an array is for, which decides how it starts and whether weight decay touches it."""
+
+    EMBEDDING = "embedding"
+    KERNEL = "kernel"  # [out, in], as PyTorch stores it
+    BIAS = "bias"
+    NORM_SCALE = "norm scale"
+    NORM_BIAS = "norm bias"
+
+    @property
+    def decays(self) -> bool:
+        """Biases and LayerNorms are exempt from weight decay (BERT, Devlin et al. 2019, appendix A.2)."""
+        return self in (Role.EMBEDDING, Role.KERNEL)
+
+
+class Head(Enum):
+    """What stands on the encoder."""
+
+    NONE = "none"
+    MASKED_LM = "masked lm"
+    SEQUENCE_CLASSIFICATION = "sequence classification"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    key: str
+    shape: tuple[int, ...]
+    role: Role
+    #: The name in a published file; for a DistilBERT the same as ``key``.
+    file_key: str
+    #: The parameter whose array this one is, and which alone is written.
+    tied_to: str | None = None
+
+
+#: Arrays that published files hold and no model has: indices, and a head for a task nobody uses.
+IGNORED_FILE_KEYS = re.compile(r"(.*\.)?position_ids|cls\.seq_relationship\.(weight|bias)")
+
+_BERT_NAMES = (
+    ("transformer.layer.", "encoder.layer."),
+    ("attention.q_lin", "attention.self.query"),
+    ("attention.k_lin", "attention.self.key"),
+    ("attention.v_lin", "attention.self.value"),
+    ("attention.out_lin", "attention.output.dense"),
+    ("sa_layer_norm", "attention.output.LayerNorm"),
+    ("ffn.lin1", "intermediate.dense"),
+    ("ffn.lin2", "output.dense"),
+    ("output_layer_norm", "output.LayerNorm"),
+)
+
+_BERT_HEAD_NAMES = (
+    ("vocab_transform", "cls.predictions.transform.dense"),
+    ("vocab_layer_norm", "cls.predictions.transform.LayerNorm"),
+    ("vocab_projector.weight", "cls.predictions.decoder.weight"),
+    ("vocab_projector.bias", "cls.predictions.bias"),
+)
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+POSITION_EMBEDDINGS = "embeddings.position_embeddings.weight"
+TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings.weight"
+
+_LAYER = re.compile(r"^(transformer\.layer\.)(\d+)(\..+)$")
+
+
+def manifest(config: EncoderConfig, head: Head = Head.NONE) -> tuple[Parameter, ...]:
+    """Every parameter of a model, in the order of its forward pass.
+
+    A BERT has a pooler, except under a masked-language-model head, which does not read it.
+    """
+    encoder = tuple(_encoder(config, pooled=head is not Head.MASKED_LM))
+    if head is Head.NONE:
+        return encoder
+    prefix = base_prefix(config)
+    inside = [replace(p, key=prefix + p.key, file_key=prefix + p.file_key) for p in encoder]
+    return (*inside, *_head(config, head))
+
+
+def base_prefix(config: EncoderConfig) -> str:
+    """What stands before an encoder's keys inside a model with a head."""
+    return config.model_type + "."
+
+
+def file_aliases(parameter: Parameter, config: EncoderConfig) -> tuple[str, ...]:
+    """The names under which a file may hold a parameter, the usual one first.
+
+    A base model's file goes into a head model and the reverse; BERT's decoder bias has two names.
+    """
+    key, prefix = parameter.file_key, base_prefix(config)
+    other = key.removeprefix(prefix) if key.startswith(prefix) else prefix + key
+    doubled = ("cls.predictions.decoder.bias",) if key == "cls.predictions.bias" else ()
+    return (key, other, *doubled)
+
+
+def layer_of(key: str) -> int | None:
+    """The block a base key belongs to, or None where it belongs to no block."""
+    found = _LAYER.match(key)
+    return int(found[2]) if found else None
+
+
+def at_layer(key: str, layer: int) -> str:
+    """The key of the same parameter in another block."""
+    return _LAYER.sub(rf"\g<1>{layer}\g<3>", key)
+
+
+def split_base(arrays: Mapping[str, Array], config: EncoderConfig) -> dict[str, Array]:
+    """The encoder's arrays under base keys, out of a base model's or a head model's arrays."""
+    prefix = base_prefix(config)
+    if not any(key.startswith(prefix) for key in arrays):
+        return dict(arrays)
+    return {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+
+
+def join_base(
+    base: Mapping[str, Array], head: Mapping[str, Array], config: EncoderConfig
+) -> dict[str, Array]:
+    """The arrays of a head model from those of its encoder and of its head."""
+    prefix = base_prefix(config)
+    return {**{prefix + key: array for key, array in base.items()}, **head}
+
+
+def as_attributes(arrays: Mapping[str, Any]) -> SimpleNamespace:
+    """Arrays by attribute access: ``weights.embeddings.LayerNorm.bias``; blocks are keyed by number."""
+    tree: dict[str, Any] = {}
+    for key, array in arrays.items():
+        *path, leaf = key.split(".")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[leaf] = array
+    return _namespace(tree)
+
+
+def _namespace(tree: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(
+        **{name: _namespace(sub) if isinstance(sub, dict) else sub for name, sub in tree.items()}
+    )
+
+
+def _encoder(config: EncoderConfig, *, pooled: bool) -> Iterator[Parameter]:
+    width = config.dim
+    yield _parameter(config, WORD_EMBEDDINGS, (config.vocab_size, width), Role.EMBEDDING)
+    positions = (config.max_position_embeddings, width)
+    yield _parameter(config, POSITION_EMBEDDINGS, positions, Role.EMBEDDING)
+    if isinstance(config, BertConfig):
+        types = (config.type_vocab_size, width)
+        yield _parameter(config, TOKEN_TYPE_EMBEDDINGS, types, Role.EMBEDDING)
+    yield from _norm(config, "embeddings.LayerNorm")
+    for i in range(config.n_layers):
+        block = f"transformer.layer.{i}"
+        for name in ("q_lin", "k_lin", "v_lin", "out_lin"):
+            yield from _linear(config, f"{block}.attention.{name}", width, width)
+        yield from _norm(config, f"{block}.sa_layer_norm")
+        yield from _linear(config, f"{block}.ffn.lin1", width, config.hidden_dim)
+        yield from _linear(config, f"{block}.ffn.lin2", config.hidden_dim, width)
+        yield from _norm(config, f"{block}.output_layer_norm")
+    if isinstance(config, BertConfig) and pooled:
+        yield from _linear(config, "pooler.dense", width, width)
+
+
+def _head(config: EncoderConfig, head: Head) -> Iterator[Parameter]:
+    width = config.dim
+    if head is Head.MASKED_LM:
+        yield from _linear(config, "vocab_transform", width, width)
+        yield from _norm(config, "vocab_layer_norm")
+        weight, bias = _linear(config, "vocab_projector", width, config.vocab_size)
+        tied = base_prefix(config) + WORD_EMBEDDINGS if config.tie_word_embeddings else None
+        yield replace(weight, tied_to=tied)
+        yield bias
+    if head is Head.SEQUENCE_CLASSIFICATION:
+        if not isinstance(config, BertConfig):  # a BERT's pooler does this work
+            yield from _linear(config, "pre_classifier", width, width)
+        yield from _linear(config, "classifier", width, config.num_labels)
+
+
+def _linear(config: EncoderConfig, name: str, inputs: int, outputs: int) -> tuple[Parameter, Parameter]:
+    return (
+        _parameter(config, f"{name}.weight", (outputs, inputs), Role.KERNEL),
+        _parameter(config, f"{name}.bias", (outputs,), Role.BIAS),
+    )
+
+
+def _norm(config: EncoderConfig, name: str) -> tuple[Parameter, Parameter]:
+    return (
+        _parameter(config, f"{name}.weight", (config.dim,), Role.NORM_SCALE),
+        _parameter(config, f"{name}.bias", (config.dim,), Role.NORM_BIAS),
+    )
+
+
+def _parameter(config: EncoderConfig, key: str, shape: tuple[int, ...], role: Role) -> Parameter:
+    return Parameter(key, shape, role, _bert_name(key) if isinstance(config, BertConfig) else key)
+
+
+def _bert_name(key: str) -> str:
+    for ours, theirs in _BERT_NAMES + _BERT_HEAD_NAMES:
+        key = key.replace(ours, theirs)
+    return key

@@ -1,0 +1,218 @@
+"""What a run is: how long, how fast, which losses. From a name, a file or flags; kept with the result."""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from distilbert.core import rules
+from distilbert.core.rules import Rule
+from distilbert.errors import ConfigError
+
+_positive = rules.number(1e-12, float("inf"))
+_not_negative = rules.number(0, float("inf"))
+_share = rules.number(0, 1)
+
+_RULES: dict[str, Rule] = {
+    "seed": rules.integer(0),
+    "epochs": _positive,
+    "steps": rules.optional(rules.integer(1)),
+    "batch_size": rules.integer(1),
+    "micro_batch_size": rules.integer(1),
+    "max_length": rules.integer(4),
+    "learning_rate": _positive,
+    "new_weights_rate": _positive,
+    "warmup_share": _share,
+    "weight_decay": _not_negative,
+    "adam_betas": lambda name, pair: tuple(_share(name, beta) for beta in pair),
+    "adam_eps": _positive,
+    "dropout": rules.optional(_share),
+    "max_grad_norm": _positive,
+    "precision": rules.one_of(("auto", "fp32", "bf16")),
+    "checkpoint_every": rules.integer(1),
+    "masked_lm_weight": _not_negative,
+    "distribution_weight": _not_negative,
+    "cosine_weight": _not_negative,
+    "temperature": _positive,
+    "positions": rules.one_of(("masked", "all")),
+    "freeze_positions": rules.flag,
+    "mask_rate": _share,
+    "mask_share": _share,
+    "keep_share": _share,
+    "smoothing": _not_negative,
+    "min_length": rules.integer(3),
+    "unlabelled_batch_size": rules.integer(1),
+    "label_weight": _not_negative,
+    "teacher_weight": _not_negative,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What every run has.
+
+    Attributes:
+        seed: of the data order, the masks, the dropout and the new weights.
+        epochs: passes over the data; ``steps`` goes before it.
+        steps: optimiser steps, or None to follow from ``epochs``.
+        batch_size: rows of an optimiser step.
+        micro_batch_size: rows in memory at once; it changes the memory used and nothing else.
+        max_length: in tokens.
+        learning_rate: at its highest, after the warm-up; from there it falls linearly to zero.
+        new_weights_rate: weights drawn anew (a head that the folder did not have) learn this many times
+            as fast as those that were read.
+        warmup_share: the share of the steps in which it rises.
+        weight_decay: of kernels and embeddings; biases and LayerNorms have none.
+        dropout: while training, everywhere; None leaves the rates of the model's configuration.
+        max_grad_norm: the gradient is scaled down to this norm.
+        precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware computes it.
+        checkpoint_every: steps between copies of the model that outlive a failed run.
+    """
+
+    seed: int = 0
+    epochs: float = 3.0
+    steps: int | None = None
+    batch_size: int = 32
+    micro_batch_size: int = 32
+    max_length: int = 128
+    learning_rate: float = 5e-5
+    new_weights_rate: float = 1.0
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    adam_betas: tuple[float, float] = (0.9, 0.98)
+    adam_eps: float = 1e-6
+    dropout: float | None = None
+    max_grad_norm: float = 1.0
+    precision: str = "auto"
+    checkpoint_every: int = 500
+
+    named: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _RULES[field.name](field.name, value))
+
+    def total_steps(self, rows: int) -> int:
+        """How many optimiser steps a run over so many rows takes."""
+        return self.steps or max(1, round(self.epochs * rows / self.batch_size))
+
+    def with_changes(self, **changes: Any) -> Self:
+        """This recipe with the changes that are not None."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, name: str | Path) -> Self:
+        """A named recipe, or one from a .toml or .json file that holds some of the fields.
+
+        Raises:
+            ConfigError: no such name or file, or a field that this recipe does not have.
+        """
+        if str(name) in cls.named:
+            return cls(**cls.named[str(name)])
+        return cls(**_known(_read_file(Path(name), tuple(cls.named)), cls))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelling(Training):
+    """A masked-language-model run: with a teacher a distillation, without one a pretraining.
+
+    Sanh et al. 2019, section 3; ``read("distilbert")`` has the values that its authors trained with.
+
+    Attributes:
+        masked_lm_weight: of the cross-entropy of the hidden words.
+        distribution_weight: of the divergence from the teacher's distribution.
+        cosine_weight: of one minus the cosine of the last hidden states.
+        temperature: of both distributions in that divergence.
+        positions: where the teacher is listened to: at "masked" tokens, or at "all".
+        freeze_positions: leave the position table as it was copied.
+        mask_rate: the share of tokens that is hidden; of those, ``mask_share`` behind [MASK] and
+            ``keep_share`` behind themselves.
+        smoothing: how strongly rare words are hidden more often; 0 is not at all.
+        min_length: shorter sequences are left out, in tokens.
+    """
+
+    batch_size: int = 32
+    micro_batch_size: int = 16
+    learning_rate: float = 5e-4
+    masked_lm_weight: float = 2.0
+    distribution_weight: float = 5.0
+    cosine_weight: float = 1.0
+    temperature: float = 2.0
+    positions: str = "masked"
+    freeze_positions: bool = False
+    mask_rate: float = 0.15
+    mask_share: float = 0.8
+    keep_share: float = 0.1
+    smoothing: float = 0.0
+    min_length: int = 12
+
+    named: ClassVar[dict[str, dict[str, Any]]] = {
+        "default": {},
+        "distilbert": {
+            "batch_size": 250,
+            "micro_batch_size": 5,
+            "max_length": 512,
+            "warmup_share": 0.05,
+            "weight_decay": 0.0,
+            "max_grad_norm": 5.0,
+            "positions": "all",
+            "freeze_positions": True,
+            "smoothing": 0.7,
+            "seed": 56,
+        },
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuning(Training):
+    """A fine-tuning run, with a teacher or without.
+
+    Attributes:
+        label_weight: of the cross-entropy of the true labels.
+        teacher_weight: of the divergence from the teacher's answers, where there is a teacher.
+        temperature: of both distributions in that divergence.
+        unlabelled_batch_size: unlabelled texts of an optimiser step, beside ``batch_size`` labelled ones.
+    """
+
+    unlabelled_batch_size: int = 32
+    label_weight: float = 1.0
+    teacher_weight: float = 1.0
+    temperature: float = 2.0
+
+
+def _read_file(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise ConfigError(
+            f"A recipe is one of {', '.join(names)}, or a .toml or .json file.",
+            received=str(path),
+            remedy="Check the name.",
+        ) from None
+    try:
+        text = content.decode()
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            "A recipe's file must be well-formed TOML or JSON.",
+            received=f"{path}: {error}",
+            remedy="Correct it there.",
+        ) from None
+    return dict(values) if isinstance(values, dict) else {str(path): values}
+
+
+def _known(values: dict[str, Any], recipe: type[Training]) -> dict[str, Any]:
+    names = [field.name for field in fields(recipe)]
+    unknown = [name for name in values if name not in names]
+    if unknown:
+        raise ConfigError(
+            f"A recipe of this kind has the fields {', '.join(names)}.",
+            received=", ".join(unknown),
+            remedy="Correct the name, or remove it.",
+        )
+    return values

@@ -1,0 +1,123 @@
+"""What a single field of a configuration may hold.
+
+A rule takes a field's name and a value and returns the value, normalised, or raises ``ConfigError``.
+"""
+
+from collections.abc import Callable
+from numbers import Real
+from operator import index
+from typing import Any, NoReturn
+
+from distilbert.errors import ConfigError
+
+Rule = Callable[[str, Any], Any]
+
+#: Activations by their published names. ``swish`` is ``silu``; ``gelu`` is the erf form.
+ACTIVATIONS = (
+    "gelu",
+    "gelu_new",
+    "gelu_pytorch_tanh",
+    "quick_gelu",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
+
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def integer(lowest: int) -> Rule:
+    """A whole number of at least ``lowest``."""
+
+    def rule(name: str, value: Any) -> int:
+        try:
+            number = index(value)
+        except TypeError:
+            number = None
+        if number is None or isinstance(value, bool) or number < lowest:
+            _refuse(name, value, f"a whole number of at least {lowest}")
+        return number
+
+    return rule
+
+
+def number(lowest: float, highest: float) -> Rule:
+    """A finite number from ``lowest`` to ``highest``, both included."""
+
+    def rule(name: str, value: Any) -> float:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not lowest <= float(value) <= highest:
+            limit = f"from {lowest:g} to {highest:g}" if highest < 1e30 else f"of at least {lowest:g}"
+            _refuse(name, value, f"a number {limit}")
+        return float(value)
+
+    return rule
+
+
+def exactly(fixed: float) -> Rule:
+    """A value that the published model fixes."""
+
+    def rule(name: str, value: Any) -> float:
+        if value != fixed:
+            _refuse(name, value, f"{fixed:g}, which this model fixes")
+        return fixed
+
+    return rule
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        _refuse(name, value, "true or false")
+    return value
+
+
+def one_of(choices: tuple[str, ...]) -> Rule:
+    """One of the named choices."""
+
+    def rule(name: str, value: Any) -> Any:
+        if value not in choices:
+            _refuse(name, value, "one of " + ", ".join(choices))
+        return value
+
+    return rule
+
+
+def optional(rule: Rule) -> Rule:
+    """None, or what ``rule`` takes."""
+    return lambda name, value: None if value is None else rule(name, value)
+
+
+def activation(name: str, value: Any) -> Any:
+    """A published activation's name, or a callable (PyTorch only; it cannot be saved)."""
+    return value if callable(value) else one_of(ACTIVATIONS)(name, value)
+
+
+def label_names(name: str, value: Any) -> dict[int, str]:
+    """``{0: "name", ...}``; the keys may be strings of digits, as JSON makes them."""
+    if not isinstance(value, dict):
+        _refuse(name, value, "a dictionary from label ids to names")
+    try:
+        names = {int(key): str(label) for key, label in value.items()}
+    except (TypeError, ValueError):
+        _refuse(name, value, "a dictionary whose keys are label ids (whole numbers)")
+    return dict(sorted(names.items()))
+
+
+def label_ids(name: str, value: Any) -> dict[str, int]:
+    """``{"name": 0, ...}``."""
+    if not isinstance(value, dict):
+        _refuse(name, value, "a dictionary from label names to ids")
+    try:
+        return {str(label): int(key) for label, key in value.items()}
+    except (TypeError, ValueError):
+        _refuse(name, value, "a dictionary whose values are label ids (whole numbers)")
+
+
+def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
+    raise ConfigError(
+        f"{name} must be {wanted}.",
+        received=f"{name}={value!r}",
+        remedy=f"Set {name} to {wanted}.",
+    )

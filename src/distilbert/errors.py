@@ -1,0 +1,73 @@
+"""Every error a user can meet.
+
+DistilBertError
+├── ConfigError         a size, rate or name that a model cannot have          (ValueError)
+├── DataError           texts, tables or labels that cannot be used            (ValueError)
+├── CheckpointError     a folder or file of weights that cannot be read        (OSError)
+├── OutputError         a place that cannot be written                         (OSError)
+├── TrainingError       a run that cannot go on                                (RuntimeError)
+└── MissingExtraError   a feature whose packages are not installed             (ImportError)
+
+Each message states the rule, what was received, and the remedy.
+"""
+
+
+class DistilBertError(Exception):
+    """Root of the tree: ``except DistilBertError`` catches whatever this package raises on purpose.
+
+    Args:
+        rule: what must hold, as one sentence.
+        received: what was there instead, without a full stop.
+        remedy: what to do about it, as one sentence.
+    """
+
+    def __init__(self, rule: str, *, received: str, remedy: str) -> None:
+        super().__init__(f"{rule} Received: {received}. {remedy}")
+        self.rule = rule
+        self.received = received
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        # OSError and ImportError would each print their arguments in a way of their own.
+        return f"{self.rule} Received: {self.received}. {self.remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling of exceptions.
+        return _rebuild, (type(self), self.rule, self.received, self.remedy)
+
+
+class ConfigError(DistilBertError, ValueError):
+    """A size, rate or name that a model cannot have."""
+
+
+class DataError(DistilBertError, ValueError):
+    """Texts, tables or labels that cannot be used."""
+
+
+class CheckpointError(DistilBertError, OSError):
+    """A folder or file of weights that cannot be read."""
+
+
+class OutputError(DistilBertError, OSError):
+    """A place that cannot be written."""
+
+
+class TrainingError(DistilBertError, RuntimeError):
+    """A run that cannot go on."""
+
+
+class MissingExtraError(DistilBertError, ImportError):
+    """A feature whose packages are not installed."""
+
+    @classmethod
+    def of(cls, extra: str, *, wanted: str, missing: str) -> "MissingExtraError":
+        """The error for ``wanted`` (a feature) that lacks the package ``missing``."""
+        return cls(
+            f"{wanted} needs the package {missing}.",
+            received="it is not installed",
+            remedy=f"Run: pip install 'distilbert[{extra}]'",
+        )
+
+
+def _rebuild(kind: type[DistilBertError], rule: str, received: str, remedy: str) -> DistilBertError:
+    return kind(rule, received=received, remedy=remedy)

@@ -1,0 +1,61 @@
+"""English that every Python machine carries: the docstrings of its libraries, read and never run."""
+
+import ast
+import hashlib
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Larger files are generated tables, not documentation.
+MAX_FILE_BYTES = 2**20
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+#: Not documentation of the standard library: other packages, its tests, and what not every version has.
+_NOT_LIBRARY = ("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip")
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """A docstring as one line of text, and the top-level module it documents."""
+
+    module: str
+    text: str
+
+
+def of_standard_library() -> Iterator[Docstring]:
+    """The docstrings of the standard library, in order of path."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).parts
+        if not any(part in _NOT_LIBRARY for part in parts):
+            yield from _read(path, module=parts[0].removesuffix(".py"))
+
+
+def of_installed_packages(seed: int) -> Iterator[Docstring]:
+    """The docstrings of installed packages, file by file in an order that the seed decides."""
+    paths = {}
+    for root in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
+        for path in root.rglob("*.py"):
+            name = path.relative_to(root).as_posix()
+            # The order must not depend on what else is installed.
+            paths[hashlib.sha256(f"{seed}:{name}".encode()).digest()] = path, name
+    for key in sorted(paths):
+        path, name = paths[key]
+        yield from _read(path, module=name.split("/")[0].removesuffix(".py"))
+
+
+def _read(path: Path, *, module: str) -> Iterator[Docstring]:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old escapes in others' code are not this user's concern
+            tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # a file that is not Python of this version documents nothing
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and (docstring := ast.get_docstring(node)):
+            yield Docstring(module, " ".join(docstring.split()))

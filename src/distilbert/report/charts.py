@@ -1,0 +1,115 @@
+"""Charts as inline SVG that takes the page's colours, light or dark."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from distilbert.errors import MissingExtraError
+
+#: One colour a series, told apart on light and on dark ground and by most colour-blind readers.
+COLOURS = ("#3b82c4", "#d9762b", "#2f9e6e", "#a465c2", "#c9473f")
+
+#: Stands in the drawing for the page's text colour, which the drawing cannot know.
+_INK = "#010203"
+
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
+    "svg.hashsalt": "distilbert",  # the same figures give the same file
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+}
+
+
+def line_chart(
+    series: Mapping[str, Sequence[float]], *, x: str, y: str, smooth: int = 1, log: bool = False
+) -> str:
+    """Lines over their index: the mean of each ``smooth`` values, and the values themselves faintly.
+
+    Args:
+        series: a name and its values.
+        x: what the index counts.
+        y: what the values are.
+        smooth: values in a mean.
+        log: a logarithmic scale.
+    """
+    with _figure(5.2, 2.6) as (figure, axes):
+        for (name, values), colour in zip(series.items(), COLOURS, strict=False):
+            steps = np.arange(1, len(values) + 1)
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            width = min(smooth, len(values))
+            means = np.convolve(values, np.ones(width) / width, mode="valid")
+            axes.plot(steps[width - 1 :], means, color=colour, label=name)
+        if log:
+            axes.set_yscale("log")
+        axes.set(xlabel=x, ylabel=y)
+        axes.grid(axis="y", alpha=0.15, color=_INK, linewidth=0.6)
+        axes.legend(loc="upper right")
+        return _svg(figure, f"{y} over {x}: {', '.join(series)}")
+
+
+def interval_chart(rows: Mapping[str, tuple[float, float, float]], *, x: str) -> str:
+    """A dot with its interval for each row.
+
+    Args:
+        rows: a name, and value, low and high end.
+        x: what the values are.
+    """
+    with _figure(5.2, 0.5 + 0.42 * len(rows)) as (figure, axes):
+        for i, (value, low, high) in enumerate(rows.values()):
+            colour = COLOURS[i % len(COLOURS)]
+            axes.plot([low, high], [-i, -i], color=colour, linewidth=2, alpha=0.6, solid_capstyle="round")
+            axes.plot([value], [-i], "o", color=colour, markersize=7)
+            axes.annotate(f"{value:.3f}", (value, -i), xytext=(0, 7), textcoords="offset points", ha="center")
+        axes.set_yticks([-i for i in range(len(rows))], list(rows))
+        axes.set_ylim(-len(rows) + 0.5, 0.7)
+        axes.set_xlabel(x)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", alpha=0.15, color=_INK, linewidth=0.6)
+        listed = "; ".join(f"{n} {v:.3f} ({lo:.3f} to {hi:.3f})" for n, (v, lo, hi) in rows.items())
+        return _svg(figure, f"{x} with 95% intervals: {listed}")
+
+
+class _figure:
+    """A figure in this module's style, without the interpreter's global plotting state."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self._size = (width, height)
+
+    def __enter__(self) -> tuple[Any, Any]:
+        try:
+            import matplotlib
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise MissingExtraError.of("train", wanted="A chart", missing="matplotlib") from None
+        self._context = matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
+        self._context.__enter__()
+        figure = Figure(figsize=self._size, layout="constrained")
+        return figure, figure.subplots()
+
+    def __exit__(self, *exception: Any) -> None:
+        self._context.__exit__(*exception)
+
+
+def _svg(figure: Any, description: str) -> str:
+    """The figure as an element that fills its column and says in words what it shows."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 width="100%"', svg, count=1)
+    title = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)

@@ -1,0 +1,43 @@
+"""Where a model runs and in which precision it multiplies."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from distilbert.errors import ConfigError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of this name; "auto" is a CUDA GPU where there is one and the CPU elsewhere.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "The device must be one of this machine: cpu, or a GPU as cuda or mps.",
+            received=f"{name} ({str(error).splitlines()[0]})",
+            remedy="Choose --device cpu, or auto.",
+        ) from None
+    return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 numbers; without that they are slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return False
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """The context in which a model computes at a recipe's ``precision``."""
+    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)

@@ -1,0 +1,174 @@
+"""Distillation during pre-training: a teacher and text in, a student of half the depth out.
+
+And ``Pretrainer``: the same run without a teacher, which makes teachers and is the control.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distilbert.core.data.sequences import sequences
+from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
+from distilbert.core.progress import Progress, silent
+from distilbert.core.recipe import LanguageModelling
+from distilbert.core.surgery import choose_layers, cut, require_language_model, student_config
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.torch.device import pick_device
+from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
+from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.language_modelling import MaskedWords
+from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+
+
+class Distiller:
+    """Makes a student of a teacher (Sanh et al. 2019).
+
+    Args:
+        teacher: a folder of a BERT or DistilBERT with its masked-language-model head.
+        layers: how many of its layers the student keeps (evenly spaced), or which.
+        recipe: a ``LanguageModelling``, its name, or a file.
+        device: "auto", "cpu", "cuda" or "mps".
+        progress: told of every stage.
+    """
+
+    def __init__(
+        self,
+        teacher: str | Path,
+        *,
+        layers: int | Sequence[int],
+        recipe: LanguageModelling | str | Path = "default",
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> None:
+        self.teacher_folder = Path(teacher)
+        self.layers = layers
+        self.recipe = _recipe(recipe)
+        self.device = device
+        self.progress = progress
+
+    def run(self, texts: Iterable[str], *, out: str | Path, force: bool = False) -> Run:
+        """Distil, and write the student's folder.
+
+        Args:
+            texts: what both models read.
+            out: the student's folder.
+            force: replace a model that stands there.
+
+        Raises:
+            CheckpointError: the teacher's folder cannot be read.
+            ConfigError: a teacher, layers or weights that do not go together.
+            DataError: no usable text.
+            OutputError: ``out`` is taken or cannot be written.
+            TrainingError: a loss is not finite; the last good checkpoint is named.
+        """
+        return complete(
+            lambda: self._prepare(texts),
+            recipe=self.recipe,
+            out=out,
+            force=force,
+            progress=self.progress,
+        )
+
+    def rehearse(self, texts: Iterable[str]) -> Plan:
+        """What ``run`` would take; a few steps are run, and nothing is written."""
+        return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
+
+    def _prepare(self, texts: Iterable[str]) -> Job:
+        config, tokenizer = open_folder(self.teacher_folder)
+        kept = self.layers
+        kept = choose_layers(kept, of=config.n_layers) if isinstance(kept, int) else tuple(kept)
+        device = pick_device(self.device)
+        teacher, missing = open_language_model(self.teacher_folder, config, device=device)
+        require_language_model(self.teacher_folder, missing)
+        student = masked_language_model(student_config(config, n_layers=len(kept)))
+        student.assign(cut(config, teacher.arrays(), kept))
+        if self.recipe.freeze_positions:
+            key = base_prefix(student.config) + POSITION_EMBEDDINGS
+            student.get_parameter(key).requires_grad_(False)
+        facts = {
+            "made_by": "distill",
+            "teacher": {"model_type": config.model_type, "n_layers": config.n_layers},
+            "teacher_layers": list(kept),
+        }
+        student.to(device)
+        return _job("distil", student, teacher, tokenizer, texts, self.recipe, facts, self.progress)
+
+
+class Pretrainer:
+    """Teaches a model to tell hidden words of a text; gives it the head for that where it has none.
+
+    Args:
+        model: a folder of a BERT or DistilBERT.
+        recipe: a ``LanguageModelling``, its name, or a file; what it says of a teacher is not used.
+        device: "auto", "cpu", "cuda" or "mps".
+        progress: told of every stage.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        recipe: LanguageModelling | str | Path = "default",
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> None:
+        self.folder = Path(model)
+        self.recipe = _recipe(recipe)
+        self.device = device
+        self.progress = progress
+
+    def run(self, texts: Iterable[str], *, out: str | Path, force: bool = False) -> Run:
+        """Train, and write the model's folder. Arguments and errors are ``Distiller.run``'s."""
+        return complete(
+            lambda: self._prepare(texts),
+            recipe=self.recipe,
+            out=out,
+            force=force,
+            progress=self.progress,
+        )
+
+    def rehearse(self, texts: Iterable[str]) -> Plan:
+        """What ``run`` would take; a few steps are run, and nothing is written."""
+        return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
+
+    def _prepare(self, texts: Iterable[str]) -> Job:
+        config, tokenizer = open_folder(self.folder)
+        device = pick_device(self.device)
+        model, missing = open_language_model(self.folder, config, device=device)
+        facts = {"made_by": "pretrain", "new_weights": list(missing)}
+        stage = "learn hidden words"
+        job = _job(stage, model, None, tokenizer, texts, self.recipe, facts, self.progress)
+        return replace(job, new_weights=missing)
+
+
+def _job(
+    stage: str,
+    model: MaskedLanguageModel,
+    teacher: MaskedLanguageModel | None,
+    tokenizer: DistilBertTokenizerFast,
+    texts: Iterable[str],
+    recipe: LanguageModelling,
+    facts: dict[str, Any],
+    progress: Progress,
+) -> Job:
+    data = sequences(
+        texts,
+        tokenizer,
+        max_length=min(recipe.max_length, model.config.max_position_embeddings),
+        min_length=recipe.min_length,
+        progress=progress,
+    )
+    return Job(
+        stage,
+        model,
+        tokenizer,
+        MaskedWords(model, teacher, data, tokenizer, recipe),
+        recipe,
+        recipe.total_steps(len(data.rows)),
+        facts={**facts, "text": data.facts()},
+    )
+
+
+def _recipe(recipe: LanguageModelling | str | Path) -> LanguageModelling:
+    return recipe if isinstance(recipe, LanguageModelling) else LanguageModelling.read(recipe)

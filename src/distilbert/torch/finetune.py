@@ -1,0 +1,254 @@
+"""Fine-tuning a classifier on labelled texts, alone or taught by a fine-tuned teacher."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distilbert.core.config import IGNORED_LABEL
+from distilbert.core.data.collate import attention_mask, endless_batches, pad
+from distilbert.core.parameters import Head, manifest
+from distilbert.core.progress import Progress, silent
+from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks import LabelledTexts, SequenceClassification
+from distilbert.core.text import TokenizedTexts
+from distilbert.errors import ConfigError
+from distilbert.torch.classifier import TextClassifier
+from distilbert.torch.device import pick_device
+from distilbert.torch.evaluate import score
+from distilbert.torch.folders import open_folder, sequence_classifier
+from distilbert.torch.heads import SequenceClassifier
+from distilbert.torch.losses import cross_entropy_sum, distribution_sum
+from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+from distilbert.torch.train import MicroBatch
+
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Finetuner:
+    """Makes a classifier of a model.
+
+    Args:
+        model: a folder of a BERT or DistilBERT. Its classifier is kept where it has the data's labels.
+        teacher: a folder of a classifier with the data's labels, whose answers are learnt too.
+        recipe: a ``Finetuning``, its name, or a file.
+        device: "auto", "cpu", "cuda" or "mps".
+        progress: told of every stage.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        teacher: str | Path | None = None,
+        recipe: Finetuning | str | Path = "default",
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> None:
+        self.folder = Path(model)
+        self.teacher_folder = teacher
+        self.recipe = recipe if isinstance(recipe, Finetuning) else Finetuning.read(recipe)
+        self.device = device
+        self.progress = progress
+
+    def run(
+        self,
+        train: LabelledTexts,
+        *,
+        out: str | Path,
+        unlabelled: Sequence[str] = (),
+        evaluate: LabelledTexts | None = None,
+        force: bool = False,
+    ) -> Run:
+        """Fine-tune, and write the classifier's folder.
+
+        Args:
+            train: texts with their labels.
+            out: the classifier's folder.
+            unlabelled: texts of which only the teacher's answer is learnt.
+            evaluate: texts with labels to judge the result by.
+            force: replace a model that stands at ``out``.
+
+        Raises:
+            CheckpointError: a folder cannot be read.
+            ConfigError: unlabelled texts without a teacher, or a teacher of other labels.
+            DataError: one label only, or labels in ``evaluate`` that ``train`` does not have.
+            OutputError: ``out`` is taken or cannot be written.
+            TrainingError: a loss is not finite; the last good checkpoint is named.
+        """
+        return complete(
+            lambda: self._prepare(train, unlabelled, evaluate),
+            recipe=self.recipe,
+            out=out,
+            force=force,
+            progress=self.progress,
+        )
+
+    def rehearse(
+        self,
+        train: LabelledTexts,
+        *,
+        unlabelled: Sequence[str] = (),
+        evaluate: LabelledTexts | None = None,
+    ) -> Plan:
+        """What ``run`` would take; a few steps are run, and nothing is written."""
+        return rehearse(
+            lambda: self._prepare(train, unlabelled, evaluate),
+            recipe=self.recipe,
+            progress=self.progress,
+        )
+
+    def _prepare(
+        self, train: LabelledTexts, unlabelled: Sequence[str], evaluate: LabelledTexts | None
+    ) -> Job:
+        task = SequenceClassification.of_labels(train.labels)
+        truth = None if evaluate is None else task.ids(evaluate.labels, source="the evaluation data")
+        if unlabelled and self.teacher_folder is None:
+            raise ConfigError(
+                "Texts without labels need a teacher to say what to learn from them.",
+                received=f"{len(unlabelled)} unlabelled texts and no teacher",
+                remedy="Name a fine-tuned folder: --teacher DIR",
+            )
+        pupil, new_weights = self._pupil(task)
+        soft = self._soft_labels(task, [*train.texts, *unlabelled])
+        labels = task.ids(train.labels, source="the training data")
+        tokenized = pupil.tokenizer.encode_texts([*train.texts, *unlabelled], max_length=pupil.max_length)
+        objective = Labels(pupil, tokenized, labels, soft, self.recipe)
+        facts = {
+            "made_by": "finetune",
+            "task": task.facts(),
+            "max_length": pupil.max_length,
+            "data": {
+                "labelled": len(train),
+                "unlabelled": len(unlabelled),
+                "cut_to_max_length": int(np.count_nonzero(tokenized.dropped)),
+            },
+            "taught": self.teacher_folder is not None,
+        }
+
+        def conclude() -> dict[str, Any]:
+            if evaluate is None or truth is None:
+                return {}
+            scores = score(pupil, evaluate.texts, truth, seed=self.recipe.seed, progress=self.progress)
+            return {"evaluation": scores}
+
+        total = self.recipe.total_steps(len(train))
+        return Job(
+            "fine-tune",
+            pupil.model,
+            pupil.tokenizer,
+            objective,
+            self.recipe,
+            total,
+            new_weights,
+            facts,
+            conclude,
+        )
+
+    def _pupil(self, task: SequenceClassification) -> tuple[TextClassifier, tuple[str, ...]]:
+        """The model to train, with the folder's own head where it has these labels, and what is new in it."""
+        config, tokenizer = open_folder(self.folder)
+        known = tuple(config.id2label[i] for i in range(config.num_labels)) == task.labels
+        config.id2label = dict(enumerate(task.labels))
+        config.label2id = {label: i for i, label in enumerate(task.labels)}
+        config.problem_type = "single_label_classification"
+        model = sequence_classifier(config)
+        own = manifest(config, Head.SEQUENCE_CLASSIFICATION)[len(manifest(config)) :]
+        skipped = () if known else own
+        missing = model.load(self.folder, dtype=torch.float32, skip=skipped).missing
+        model.to(pick_device(self.device))
+        longest = min(self.recipe.max_length, config.max_position_embeddings)
+        new_weights = (*missing, *(parameter.key for parameter in skipped))
+        pupil = TextClassifier(model, tokenizer, task, longest, self.recipe.precision)
+        return pupil, new_weights
+
+    def _soft_labels(self, task: SequenceClassification, texts: list[str]) -> Logits | None:
+        """The teacher's logits for every text, its labels in the task's order."""
+        if self.teacher_folder is None:
+            return None
+        teacher = TextClassifier.open(
+            self.teacher_folder, device=self.device, precision=self.recipe.precision
+        )
+        if set(teacher.task.labels) != set(task.labels):
+            raise ConfigError(
+                "A teacher must have the labels of the training data: " + ", ".join(task.labels) + ".",
+                received=f"a teacher of {', '.join(teacher.task.labels)}",
+                remedy="Fine-tune the teacher on the same training data.",
+            )
+        order = [teacher.task.labels.index(label) for label in task.labels]
+        logits, _ = teacher.logits(texts, stage="ask the teacher", progress=self.progress)
+        return np.ascontiguousarray(logits[:, order])
+
+
+class Labels:
+    """The objective: the true labels, and a teacher's answers on labelled and unlabelled texts.
+
+    Args:
+        pupil: learns.
+        tokenized: the labelled texts, then the unlabelled ones.
+        labels: ids of the labelled ones, [labelled].
+        soft: the teacher's logits of all of them, [labelled + unlabelled, C], or None.
+        recipe: weights and temperature.
+    """
+
+    def __init__(
+        self,
+        pupil: TextClassifier,
+        tokenized: TokenizedTexts,
+        labels: "np.ndarray[Any, np.dtype[np.int64]]",
+        soft: Logits | None,
+        recipe: Finetuning,
+    ) -> None:
+        self.model: SequenceClassifier = pupil.model
+        self.pad_token_id = pupil.tokenizer.pad_token_id
+        self.rows, self.lengths = tokenized.input_ids, tokenized.lengths
+        self.labelled = len(labels)
+        self.labels = np.full(len(self.rows), IGNORED_LABEL, np.int64)
+        self.labels[: self.labelled] = labels
+        self.soft, self.recipe = soft, recipe
+        taught = recipe.teacher_weight if soft is not None else 0.0
+        self.weights = {"labels": recipe.label_weight, "teacher": taught}
+
+    def steps(self) -> Iterator[Sequence[MicroBatch]]:
+        recipe = self.recipe
+        known = endless_batches(self.lengths[: self.labelled], batch_size=recipe.batch_size, seed=recipe.seed)
+        more = endless_batches(
+            self.lengths[self.labelled :], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed
+        )
+        has_more = self.labelled < len(self.rows)
+        size = recipe.micro_batch_size
+        for _, rows in known:
+            if has_more:
+                rows = np.concatenate([rows, next(more)[1] + self.labelled])
+                rows = rows[np.argsort(self.lengths[rows], kind="stable")]
+            yield [self.micro_batch(rows[i : i + size]) for i in range(0, len(rows), size)]
+
+    def micro_batch(self, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> MicroBatch:
+        texts = [self.rows[row] for row in rows]
+        tensors = {
+            "input_ids": pad(texts, value=self.pad_token_id),
+            "attention_mask": attention_mask(texts),
+            "labels": self.labels[rows],
+        }
+        if self.soft is not None:
+            tensors["teacher_logits"] = self.soft[rows]
+        device = self.model.device
+        return MicroBatch(
+            {name: torch.from_numpy(array).to(device) for name, array in tensors.items()},
+            {"labels": int(np.count_nonzero(rows < self.labelled)), "teacher": len(rows)},
+        )
+
+    def loss_sums(self, batch: MicroBatch) -> dict[str, Tensor]:
+        given = batch.tensors
+        logits = self.model(given["input_ids"], given["attention_mask"], return_dict=True).logits
+        sums: dict[str, Tensor] = {}
+        if self.weights["labels"]:
+            sums["labels"] = cross_entropy_sum(logits, given["labels"])
+        if self.weights["teacher"]:
+            sums["teacher"] = distribution_sum(
+                logits, given["teacher_logits"], temperature=self.recipe.temperature
+            )
+        return sums

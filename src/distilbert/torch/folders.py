@@ -1,0 +1,108 @@
+"""Model folders in and out: weights, tokenizer, and what is known of how the model was made."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from distilbert.core.config import BertConfig, EncoderConfig, read_config
+from distilbert.core.files import FACTS_FILE, read_json, write_json
+from distilbert.core.output import new_folder, refuse_taken
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.errors import ConfigError
+from distilbert.torch.bert import BertForMaskedLM, BertForSequenceClassification
+from distilbert.torch.heads import (
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    MaskedLanguageModel,
+    SequenceClassifier,
+)
+from distilbert.torch.pretrained import PreTrainedModel
+
+
+def masked_language_model(config: EncoderConfig) -> MaskedLanguageModel:
+    """A new masked language model of the configuration's kind."""
+    kind = BertForMaskedLM if isinstance(config, BertConfig) else DistilBertForMaskedLM
+    return cast(Any, kind)(config)
+
+
+def sequence_classifier(config: EncoderConfig) -> SequenceClassifier:
+    """A new classifier of the configuration's kind."""
+    bert = isinstance(config, BertConfig)
+    kind = BertForSequenceClassification if bert else DistilBertForSequenceClassification
+    return cast(Any, kind)(config)
+
+
+def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerFast]:
+    """A folder's configuration and tokenizer, which must belong together.
+
+    Raises:
+        CheckpointError: the folder lacks a file, or one is damaged.
+        ConfigError: the tokenizer has ids that the model has no embeddings for.
+    """
+    config = read_config(folder)
+    tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
+    if len(tokenizer) > config.vocab_size:
+        raise ConfigError(
+            "A model must have an embedding for every token of its tokenizer.",
+            received=f"{len(tokenizer)} tokens and {config.vocab_size} embeddings in {folder}",
+            remedy="Put the tokenizer files into the folder that the model was trained with.",
+        )
+    return config, tokenizer
+
+
+def open_language_model(
+    folder: str | Path, config: EncoderConfig, *, device: torch.device
+) -> tuple[MaskedLanguageModel, tuple[str, ...]]:
+    """A folder's masked language model, and the keys that the folder has no weights for."""
+    model = masked_language_model(config)
+    report = model.load(folder, dtype=torch.float32)
+    return model.to(device), report.missing
+
+
+def save_folder(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: DistilBertTokenizerFast,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a complete model folder, readable by whatever reads the published format."""
+    model.save_pretrained(folder)
+    kind = "BertTokenizer" if isinstance(model.config, BertConfig) else "DistilBertTokenizer"
+    tokenizer.save_pretrained(folder, tokenizer_class=kind)
+    write_json(folder / FACTS_FILE, facts)
+
+
+def read_facts(folder: str | Path) -> dict[str, Any]:
+    """What ``distilbert.json`` says of a folder; nothing where it was made elsewhere."""
+    return read_json(Path(folder) / FACTS_FILE, missing_is_empty=True)
+
+
+class Checkpoint:
+    """A copy of a model in training, beside its output, that outlives a run that fails.
+
+    Args:
+        out: the run's output folder; the copy stands at ``<out>.checkpoint``.
+        save: writes the model as it is into a folder.
+        force: a copy that an earlier run left there may be replaced.
+
+    Raises:
+        OutputError: an earlier run left one there, and ``force`` is not given.
+    """
+
+    def __init__(self, out: str | Path, save: Callable[[Path, int], None], *, force: bool) -> None:
+        out = Path(out).resolve()
+        self.path = out.with_name(out.name + ".checkpoint")
+        self._save = save
+        refuse_taken(self.path, force=force)
+
+    def __call__(self, step: int) -> Path:
+        with new_folder(self.path, force=True) as folder:
+            self._save(folder, step)
+        return self.path
+
+    def discard(self) -> None:
+        """Remove the copy: the run is complete and the output holds what it was kept for."""
+        shutil.rmtree(self.path, ignore_errors=True)
