@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
-    from distilbert.quickstart.page import COLUMNS, NEXT_COMMANDS, findings, model_rows
+    from distilbert.quickstart import page
     from distilbert.quickstart.run import quickstart
     from distilbert.quickstart.settings import FULL, SMOKE
 
@@ -43,15 +43,16 @@ def run(args: argparse.Namespace, display: Display) -> None:
     if args.json:
         display.result("", report)
         return
-    display.table(COLUMNS, model_rows(report), title="The three models, on held-out rows")
+    display.table(page.SCORE_COLUMNS, page.score_rows(report))
+    display.table(page.COST_COLUMNS, page.cost_rows(report))
     answers = [[p["text"], p["label"], f"{p['score']:.0%}"] for p in report["predictions"]]
     display.table(("never seen before", "the student says", ""), answers)
     lines = [
-        *findings(report),
+        *page.findings(report),
         f"All of it took {report['seconds']['total'] / 60:.1f} minutes. "
         f"The report to look at: {args.out}/report.html",
         "",
         "Next, on your own files:",
-        *(f"  {command}" for command in NEXT_COMMANDS),
+        *(f"  {command}" for command in page.NEXT_COMMANDS),
     ]
     display.result("\n".join(lines), report)

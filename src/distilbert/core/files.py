@@ -71,7 +71,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    with replacing(path) as partial, partial.open("xb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         file.write(content)
 
 
@@ -84,7 +84,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        partial.touch(exist_ok=False)
+        mode = partial.stat().st_mode
         yield partial
+        # Some writers make a file of their own that only its owner may read.
+        partial.chmod(mode)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -19,7 +19,7 @@ class ModelOutput(dict[str, Any]):
     def __getattr__(self, name: str) -> Any:
         if name in self.fields:
             return self.get(name)
-        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(self)}")
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(self.keys())}")
 
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]

@@ -25,7 +25,7 @@ _RULES: dict[str, Rule] = {
     "new_weights_rate": _positive,
     "warmup_share": _share,
     "weight_decay": _not_negative,
-    "adam_betas": lambda name, pair: tuple(_share(name, beta) for beta in pair),
+    "adam_betas": rules.pair(_share),
     "adam_eps": _positive,
     "dropout": rules.optional(_share),
     "max_grad_norm": _positive,

@@ -3,7 +3,7 @@
 A rule takes a field's name and a value and returns the value, normalised, or raises ``ConfigError``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from operator import index
 from typing import Any, NoReturn
@@ -82,6 +82,17 @@ def one_of(choices: tuple[str, ...]) -> Rule:
         return value
 
     return rule
+
+
+def pair(rule: Rule) -> Rule:
+    """Two values, each of which ``rule`` takes."""
+
+    def both(name: str, value: Any) -> tuple[Any, Any]:
+        if not isinstance(value, Sequence) or len(value) != 2:
+            _refuse(name, value, "two numbers")
+        return rule(name, value[0]), rule(name, value[1])
+
+    return both
 
 
 def optional(rule: Rule) -> Rule:

@@ -12,7 +12,7 @@ from distilbert.core.checkpoint import count_weights
 from distilbert.core.files import WEIGHTS_FILE
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import LabelledTexts
-from distilbert.core.tasks.metrics import METRICS, estimate, estimate_difference, estimate_ratio
+from distilbert.core.tasks.metrics import METRICS, Bootstrap
 from distilbert.torch.classifier import TextClassifier
 
 MODELS = ("teacher", "student", "control")
@@ -36,26 +36,14 @@ def judge(
         logits, _ = classifier.logits(test.texts, stage=f"judge the {name}", progress=progress)
         answers[name] = logits.argmax(axis=1)
 
-    def rng() -> np.random.Generator:
-        return np.random.default_rng(seed)
-
+    judged = Bootstrap(truth, answers, rng=np.random.default_rng(seed), progress=progress)
     return {
         "scores": {
-            name: {
-                label: estimate(metric, truth, answers[name], rng=rng()).as_dict()
-                for label, metric in METRICS.items()
-            }
-            for name in MODELS
+            name: {metric: judged.score(name, metric).as_dict() for metric in METRICS} for name in MODELS
         },
-        "retention": {
-            label: estimate_ratio(metric, truth, answers["student"], answers["teacher"], rng=rng()).as_dict()
-            for label, metric in METRICS.items()
-        },
+        "retention": {metric: judged.ratio("student", "teacher", metric).as_dict() for metric in METRICS},
         "student_over_control": {
-            label: estimate_difference(
-                metric, truth, answers["student"], answers["control"], rng=rng()
-            ).as_dict()
-            for label, metric in METRICS.items()
+            metric: judged.difference("student", "control", metric).as_dict() for metric in METRICS
         },
     }
 

@@ -12,8 +12,9 @@ _ROLES = {
     "control": "half the layers, labels only",
 }
 
-#: Columns of the table of models, in the terminal and on the page.
-COLUMNS = ("model", "accuracy", "macro-F1", "parameters", "file", "one text", "many texts", "training")
+#: Columns of the two tables of models, in the terminal and on the page.
+SCORE_COLUMNS = ("model", "accuracy (95% interval)", "macro-F1 (95% interval)")
+COST_COLUMNS = ("model", "parameters", "file", "one text", "many texts", "fine-tuning")
 
 NEXT_COMMANDS = (
     "distilbert pretrain --model your-bert/ --text your-texts.txt --out teacher-lm/",
@@ -26,24 +27,31 @@ NEXT_COMMANDS = (
 )
 
 
-def model_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """The table of models, a row each."""
-    rows = []
-    for name, model in report["models"].items():
-        scores = report["scores"][name]
-        rows.append(
-            [
-                f"{name} ({_ROLES[name]})",
-                _with_interval(scores["accuracy"]),
-                _with_interval(scores["macro_f1"]),
-                f"{model['parameters'] / 1e6:.1f} M",
-                f"{model['file_bytes'] / 1e6:.0f} MB",
-                f"{model['latency_ms']:.1f} ms",
-                f"{model['texts_per_s']:.0f}/s",
-                f"{report['seconds'][f'finetune_{name}']:.0f} s",
-            ]
-        )
-    return rows
+def score_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """How good each model is."""
+    return [
+        [
+            f"{name}: {_ROLES[name]}",
+            _with_interval(scores["accuracy"]),
+            _with_interval(scores["macro_f1"]),
+        ]
+        for name, scores in report["scores"].items()
+    ]
+
+
+def cost_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """How big and how fast each model is, and how long its fine-tuning took."""
+    return [
+        [
+            name,
+            f"{model['parameters'] / 1e6:.1f} M",
+            f"{model['file_bytes'] / 1e6:.0f} MB",
+            f"{model['latency_ms']:.1f} ms",
+            f"{model['texts_per_s']:.0f}/s",
+            f"{report['seconds'][f'finetune_{name}']:.0f} s",
+        ]
+        for name, model in report["models"].items()
+    ]
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:
@@ -56,12 +64,13 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     elif ahead["high"] < 0:
         verdict = "so here distillation and teaching did harm"
     else:
-        verdict = "so on this test set alone the two cannot be told apart"
+        verdict = "so by this test set alone the two cannot be told apart"
+    side = "ahead of" if ahead["value"] >= 0 else "behind"
     return [
         f"The student keeps {retention['value']:.1%} of its teacher's accuracy "
         f"(95% interval {retention['low']:.1%} to {retention['high']:.1%}).",
-        f"It is {100 * ahead['value']:+.1f} points from the control "
-        f"({100 * ahead['low']:+.1f} to {100 * ahead['high']:+.1f}), {verdict}.",
+        f"It is {abs(100 * ahead['value']):.1f} points {side} the control, which had the same labels and "
+        f"no teacher ({100 * ahead['low']:+.1f} to {100 * ahead['high']:+.1f}), {verdict}.",
         f"It has {student['parameters'] / teacher['parameters']:.0%} of the parameters, most of them the "
         f"vocabulary's, and classifies {student['texts_per_s'] / teacher['texts_per_s']:.2f} times as many "
         "texts a second.",
@@ -98,14 +107,15 @@ def report_page(report: Mapping[str, Any]) -> str:
         *(html.paragraph(sentence) for sentence in findings(report)),
         html.section(
             "The three models",
-            html.table(COLUMNS, model_rows(report)),
+            html.table(SCORE_COLUMNS, score_rows(report)),
+            html.figure(interval_chart(scores, x="accuracy on held-out rows"), "Accuracy with its interval."),
+            html.table(COST_COLUMNS, cost_rows(report)),
             html.paragraph(
                 "Intervals are 95% bootstrap intervals over the held-out rows of this one run. One text: the "
                 "median time for a text alone; many texts: the rate for a pile of them. All three had the "
                 "same fine-tuning steps and seed.",
                 faint=True,
             ),
-            html.figure(interval_chart(scores, x="accuracy on held-out rows"), "Accuracy with its interval."),
         ),
         html.section(
             "What the student cost besides",

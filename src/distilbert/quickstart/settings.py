@@ -65,7 +65,7 @@ SMOKE = Settings(
     corpus_characters=100_000,
     labels_per_topic=2,
     test_share=0.35,
-    min_words=16,
+    min_words=60,
     adapt=FULL.adapt.with_changes(steps=2, batch_size=4),
     distil=FULL.distil.with_changes(steps=2, batch_size=4),
     finetune=FULL.finetune.with_changes(steps=3, batch_size=4, unlabelled_batch_size=4),

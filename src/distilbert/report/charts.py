@@ -55,7 +55,8 @@ def line_chart(
             axes.set_yscale("log")
         axes.set(xlabel=x, ylabel=y)
         axes.grid(axis="y", alpha=0.15, color=_INK, linewidth=0.6)
-        axes.legend(loc="upper right")
+        # Above the lines: inside, it would hide whichever runs there.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(series), borderaxespad=0)
         return _svg(figure, f"{y} over {x}: {', '.join(series)}")
 
 

@@ -27,7 +27,7 @@ th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; white-space: normal; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.5rem; }
-figure { margin: 0; } figcaption { color: var(--faint); font-size: .88rem; }
+figure { margin: 0 0 1.2rem; max-width: 34rem; } figcaption { color: var(--faint); font-size: .88rem; }
 svg text { font-family: inherit; }
 code, pre { font: .88rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;

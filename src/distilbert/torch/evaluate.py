@@ -8,7 +8,7 @@ import numpy as np
 
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import LabelledTexts
-from distilbert.core.tasks.metrics import METRICS, estimate
+from distilbert.core.tasks.metrics import METRICS, Bootstrap
 from distilbert.torch.classifier import TextClassifier
 
 
@@ -53,8 +53,6 @@ def score(
     """``evaluate``, of an open classifier on texts whose label ids are ``truth`` [texts]."""
     logits, cut = classifier.logits(texts, stage="evaluate", progress=progress)
     answers = logits.argmax(axis=1)
-    rng = np.random.default_rng(seed)
-    scores: dict[str, Any] = {
-        name: estimate(metric, truth, answers, rng=rng).as_dict() for name, metric in METRICS.items()
-    }
+    judged = Bootstrap(truth, {"": answers}, rng=np.random.default_rng(seed), progress=progress)
+    scores = {metric: judged.score("", metric).as_dict() for metric in METRICS}
     return {**scores, "rows": len(texts), "cut_to_max_length": cut}

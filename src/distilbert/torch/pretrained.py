@@ -4,8 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any, ClassVar
 
-import ml_dtypes
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +19,7 @@ from distilbert.core.parameters import (
     manifest,
 )
 from distilbert.errors import ConfigError
+from distilbert.torch.tensors import as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -152,21 +151,6 @@ class PreTrainedModel(nn.Module):
         self.config.dtype = _name(self.dtype)
         self.config.save_pretrained(folder)
         write_weights(folder, self.arrays(), self.manifest)
-
-
-def as_tensor(array: "np.ndarray[Any, Any]") -> Tensor:
-    """A numpy array as a tensor over the same memory; numpy has bfloat16 only through ``ml_dtypes``."""
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
-
-
-def as_array(tensor: Tensor) -> "np.ndarray[Any, Any]":
-    """A tensor as a numpy array, over the same memory where it is on the CPU."""
-    tensor = tensor.detach().cpu().contiguous()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -1,11 +1,12 @@
 """How good answers are, and how sure one may be of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from distilbert.core.progress import Progress, silent
 from distilbert.errors import MissingExtraError
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
@@ -43,44 +44,56 @@ def macro_f1(truth: Ids, answers: Ids) -> float:
 METRICS: dict[str, Metric] = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
-def estimate(metric: Metric, truth: Ids, answers: Ids, *, rng: np.random.Generator) -> Estimate:
-    """A metric with its bootstrap percentile interval (Efron 1979) over the rows of the test set.
+class Bootstrap:
+    """Several models judged on one test set, and on the same resamples of its rows (Efron 1979).
+
+    That the resamples are shared is what makes ratios and differences sharp: a row that is hard for
+    one model is mostly hard for the others.
 
     Args:
-        metric: takes true and answered ids, [rows] each.
-        truth: [rows].
-        answers: [rows].
+        truth: the true ids, [rows].
+        answers: each model's ids, [rows].
         rng: draws the resamples.
+        metrics: by name.
+        progress: told of every hundredth resample.
     """
-    return _interval(metric(truth, answers), [metric(truth[r], answers[r]) for r in _resamples(truth, rng)])
+
+    def __init__(
+        self,
+        truth: Ids,
+        answers: Mapping[str, Ids],
+        *,
+        rng: np.random.Generator,
+        metrics: Mapping[str, Metric] = METRICS,
+        progress: Progress = silent,
+    ) -> None:
+        self._values: dict[tuple[str, str], list[float]] = {
+            (metric, model): [] for metric in metrics for model in answers
+        }
+        everything = np.arange(len(truth))
+        resamples = rng.integers(0, len(truth), (RESAMPLES, len(truth)))
+        for i, rows in enumerate([everything, *resamples]):
+            for (metric, model), values in self._values.items():
+                values.append(metrics[metric](truth[rows], answers[model][rows]))
+            if i % 100 == 0:
+                progress("weigh the scores", i, RESAMPLES, {})
+
+    def score(self, model: str, metric: str) -> Estimate:
+        return _estimate(self._of(metric, model))
+
+    def ratio(self, model: str, other: str, metric: str) -> Estimate:
+        """The model's score as a share of the other's."""
+        return _estimate(self._of(metric, model) / np.maximum(self._of(metric, other), 1e-12))
+
+    def difference(self, model: str, other: str, metric: str) -> Estimate:
+        """The model's score less the other's."""
+        return _estimate(self._of(metric, model) - self._of(metric, other))
+
+    def _of(self, metric: str, model: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        return np.array(self._values[metric, model])
 
 
-def estimate_ratio(
-    metric: Metric, truth: Ids, answers: Ids, reference: Ids, *, rng: np.random.Generator
-) -> Estimate:
-    """``metric`` of ``answers`` over that of ``reference``, both judged on the same resampled rows."""
-
-    def ratio(rows: Any) -> float:
-        return metric(truth[rows], answers[rows]) / max(metric(truth[rows], reference[rows]), 1e-12)
-
-    return _interval(ratio(slice(None)), [ratio(r) for r in _resamples(truth, rng)])
-
-
-def estimate_difference(
-    metric: Metric, truth: Ids, answers: Ids, reference: Ids, *, rng: np.random.Generator
-) -> Estimate:
-    """``metric`` of ``answers`` less that of ``reference``, both judged on the same resampled rows."""
-
-    def difference(rows: Any) -> float:
-        return metric(truth[rows], answers[rows]) - metric(truth[rows], reference[rows])
-
-    return _interval(difference(slice(None)), [difference(r) for r in _resamples(truth, rng)])
-
-
-def _resamples(truth: Ids, rng: np.random.Generator) -> Ids:
-    return rng.integers(0, len(truth), (RESAMPLES, len(truth)))
-
-
-def _interval(value: float, resampled: list[float]) -> Estimate:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Estimate(value, float(low), float(high))
+def _estimate(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Estimate:
+    """The value on the test set itself, which is the first, with the percentiles of the resamples."""
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return Estimate(float(values[0]), float(low), float(high))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,9 @@ from distilbert.errors import CheckpointError, ConfigError, DataError
 
 #: The published tokenizers' longest input, in tokens.
 MODEL_MAX_LENGTH = 512
+
+#: Whose tensors a ``return_tensors`` asks for.
+_WINGS = {"pt": "torch"}
 
 _SPECIAL_NAMES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -174,7 +178,8 @@ class DistilBertTokenizerFast:
 
     def tokenize(self, text: str) -> list[str]:
         """The text's tokens, without special ones."""
-        return list(self._encode([text], special=False)[0].tokens)
+        ids = self._encode([text], special=False)[0].ids
+        return [self._backend.id_to_token(i) for i in ids]
 
     def encode(self, text: str, *, max_length: int | None = None) -> list[int]:
         """The text's ids, with [CLS] and [SEP]."""
@@ -244,10 +249,10 @@ class DistilBertTokenizerFast:
             columns = {"input_ids": ids_lists, "attention_mask": [[1] * len(row) for row in rows]}
         if return_tensors == "np":
             return columns
-        if return_tensors == "pt":
-            import torch
-
-            return {name: torch.from_numpy(column) for name, column in columns.items()}
+        if return_tensors in _WINGS:
+            # By name, as whoever asks for a wing's tensors has that wing; the core itself knows none.
+            as_tensor = import_module(f"distilbert.{_WINGS[return_tensors]}.tensors").as_tensor
+            return {name: as_tensor(column) for name, column in columns.items()}
         if return_tensors is not None:
             raise ConfigError(
                 'return_tensors must be "np" or "pt".',

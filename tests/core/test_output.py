@@ -1,0 +1,115 @@
+"""A folder appears when it is complete; until then, and whatever goes wrong, the old one stands."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from distilbert.core.output import new_folder
+from distilbert.errors import OutputError
+
+
+def fill(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
+    (folder / "model.safetensors").write_text(content)
+
+
+def model(path: Path, content: str = "old") -> Path:
+    path.mkdir(parents=True)
+    fill(path, content)
+    return path
+
+
+def everything(path: Path) -> dict[str, str]:
+    return {p.relative_to(path).as_posix(): p.read_text() for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("standing", ["nothing", "empty folder"])
+def test_a_new_or_empty_folder_is_filled(tmp_path: Path, standing: str) -> None:
+    out = tmp_path / "deep" / "out"
+    if standing == "empty folder":
+        out.mkdir(parents=True)
+    with new_folder(out) as folder:
+        fill(folder, "new")
+        assert not any(out.iterdir()) if out.exists() else True
+    assert everything(out) == {"config.json": "new", "model.safetensors": "new"}
+    assert os.listdir(out.parent) == ["out"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_run_that_fails_leaves_nothing_and_takes_nothing(tmp_path: Path, error: type) -> None:
+    old = model(tmp_path / "out")
+    with pytest.raises(error), new_folder(old, force=True) as folder:
+        fill(folder, "half")
+        raise error
+    with pytest.raises(error), new_folder(tmp_path / "other") as folder:
+        raise error
+    assert everything(tmp_path) == {"out/config.json": "old", "out/model.safetensors": "old"}
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_standing_model_is_refused_before_any_work(tmp_path: Path) -> None:
+    old = model(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"already holds a model.*--force"), new_folder(old):
+        pytest.fail("work was begun")
+    assert everything(old)["config.json"] == "old"
+
+
+def test_force_replaces_the_model_and_carries_other_files_over(tmp_path: Path) -> None:
+    old = model(tmp_path / "out")
+    (old / "notes.txt").write_text("mine")
+    (old / "pytorch_model.bin").write_text("stale weights")
+    (old / "sub").mkdir()
+    (old / "sub" / "data.csv").write_text("mine too")
+    with new_folder(old, force=True) as folder:
+        fill(folder, "new")
+    assert everything(old) == {
+        "config.json": "new",
+        "model.safetensors": "new",
+        "notes.txt": "mine",
+        "sub/data.csv": "mine too",
+    }
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_is_not_a_model_is_never_replaced(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not a model's"), new_folder(home, force=True):
+        pytest.fail("work was begun")
+    with pytest.raises(OutputError, match="the file"), new_folder(home / "thesis.txt", force=True):
+        pytest.fail("work was begun")
+    assert everything(home) == {"thesis.txt": "mine"}
+
+
+def test_the_current_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = model(tmp_path / "here")
+    monkeypatch.chdir(here)
+    with pytest.raises(OutputError, match="current folder"), new_folder(".", force=True):
+        pytest.fail("work was begun")
+
+
+def test_of_two_runs_into_one_folder_the_first_to_finish_stands(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="already holds a model"), new_folder(out) as slow:
+        fill(slow, "slow")
+        with new_folder(out) as quick:
+            fill(quick, "quick")
+    assert everything(out)["config.json"] == "quick"
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    old = model(tmp_path / "disk" / "out")
+    link = tmp_path / "link"
+    link.symlink_to(old)
+    with new_folder(link, force=True) as folder:
+        fill(folder, "new")
+    assert link.is_symlink()
+    assert everything(old)["config.json"] == "new"
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="must be writable"), new_folder(tmp_path / "file" / "out"):
+        pytest.fail("work was begun")

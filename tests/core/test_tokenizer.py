@@ -1,0 +1,150 @@
+"""The tokenizer against the peer's, and its folders in both directions."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distilbert import DistilBertTokenizerFast
+from distilbert.errors import CheckpointError, ConfigError, DataError, DistilBertError, MissingExtraError
+
+TEXTS = [
+    "Hello, World! It's 3.14 o'clock.",
+    "Crème brûlée — naïve café",
+    "中文 and English, 한국어 too",
+    "unaffable\tsnake_case  CamelCase\u00a0nbsp",
+    "[CLS] literal [MASK] tokens [SEP]",
+    "",
+    "x" * 150,
+    "🙂 emoji \u200b zero width",
+]
+
+
+@pytest.fixture(scope="module")
+def ours(minilm: Path) -> DistilBertTokenizerFast:
+    return DistilBertTokenizerFast.from_pretrained(minilm)
+
+
+@pytest.fixture(scope="module")
+def peer(minilm: Path):
+    import transformers
+
+    return transformers.DistilBertTokenizerFast.from_pretrained(minilm)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_ids_tokens_and_text_are_the_peers(text: str, ours, peer) -> None:
+    assert ours.encode(text) == peer.encode(text)
+    assert ours.tokenize(text) == peer.tokenize(text)
+    ids = ours.encode(text)
+    for skip in (True, False):
+        theirs = peer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
+        assert ours.decode(ids, skip_special_tokens=skip) == theirs
+
+
+@settings(max_examples=300)
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
+def test_ids_are_the_peers_for_any_text(text: str, ours, peer) -> None:
+    assert ours.encode(text) == peer.encode(text)
+
+
+@pytest.mark.parametrize("length", [4, 9, 512])
+def test_batches_are_the_peers(length: int, ours, peer) -> None:
+    options = {"padding": True, "truncation": True, "max_length": length, "return_tensors": "np"}
+    mine, theirs = ours(TEXTS, **options), peer(TEXTS, **options)
+    for name in ("input_ids", "attention_mask"):
+        np.testing.assert_array_equal(mine[name], theirs[name])
+    assert ours(TEXTS[0], return_tensors="pt")["input_ids"].shape == (1, len(ours.encode(TEXTS[0])))
+    assert ours(TEXTS[0]) == dict(peer(TEXTS[0]))
+    assert ours(TEXTS[:2]) == dict(peer(TEXTS[:2]))
+
+
+def test_what_does_not_fit_is_counted(ours) -> None:
+    cut = ours.encode_texts(["one two three four five", "one"], max_length=5)
+    assert cut.dropped.tolist() == [2, 0]
+    assert ours.decode(cut.input_ids[0]) == "[CLS] one two three [SEP]"
+
+
+def test_a_file_that_cuts_and_pads_on_its_own_does_not(minilm: Path, ours) -> None:
+    """The real package's tokenizer.json cuts and pads to 128, which is its encoder's business."""
+    assert json.loads((minilm / "tokenizer.json").read_text())["truncation"]["max_length"] == 128
+    assert len(ours.encode("word " * 300)) == 302
+    assert len(ours.encode("word")) == 3
+
+
+def test_folders_go_both_ways(tmp_path: Path, ours) -> None:
+    import transformers
+
+    ours.save_pretrained(tmp_path)
+    assert type(transformers.AutoTokenizer.from_pretrained(tmp_path)).__name__ == "DistilBertTokenizerFast"
+    for text in TEXTS:
+        for peer in (transformers.DistilBertTokenizerFast, transformers.DistilBertTokenizer):
+            if peer is transformers.DistilBertTokenizer and "\u200b" in text:
+                continue  # the peer's two differ from each other there
+            assert peer.from_pretrained(tmp_path).encode(text) == ours.encode(text)
+    transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
+    again = DistilBertTokenizerFast.from_pretrained(tmp_path / "again")
+    (tmp_path / "again" / "tokenizer.json").unlink()
+    from_vocabulary = DistilBertTokenizerFast.from_pretrained(tmp_path / "again")
+    for text in TEXTS:
+        assert ours.encode(text) == again.encode(text) == from_vocabulary.encode(text)
+
+
+def test_casing_and_accents(minilm: Path, tmp_path: Path) -> None:
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nCafé\ncafé\ncafe\nCafe\n", "utf-8")
+
+    def words(**options: object) -> list[str]:
+        return DistilBertTokenizerFast(vocabulary, **options).tokenize("Café")
+
+    assert words() == ["cafe"]
+    assert words(strip_accents=False) == ["café"]
+    assert words(do_lower_case=False) == ["Café"]
+    assert words(do_lower_case=False, strip_accents=True) == ["Cafe"]
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", None, 3])
+def test_what_is_not_a_text(text: object, ours) -> None:
+    with pytest.raises(DataError, match="must be a string of valid Unicode.*at row 1"):
+        ours.encode_texts(["fine", text])
+
+
+def test_rows_of_different_lengths_are_no_array(ours) -> None:
+    with pytest.raises(DataError, match="Add padding=True"):
+        ours(["a", "a longer one"], return_tensors="np")
+    with pytest.raises(ConfigError, match='must be "np" or "pt"'):
+        ours("a", return_tensors="mx")
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "sentence"),
+    [
+        ({}, CheckpointError, "must hold tokenizer.json or vocab.txt"),
+        ({"tokenizer.json": b"{"}, CheckpointError, "must be a whole tokenizer file"),
+        ({"vocab.txt": b"\xff\n"}, CheckpointError, "readable UTF-8"),
+        ({"vocab.txt": b"[PAD]\n[UNK]\nword\n"}, ConfigError, "without .*SEP"),
+    ],
+)
+def test_a_folder_without_a_tokenizer(tmp_path: Path, files, error: type, sentence: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=sentence):
+        DistilBertTokenizerFast.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*DistilBertError.__subclasses__()])
+def test_errors_say_three_things_and_travel(kind: type[DistilBertError]) -> None:
+    error = kind("A rule.", received="this", remedy="Do that.")
+    assert str(error) == "A rule. Received: this. Do that."
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.remedy) == (kind, str(error), "Do that.")
+    assert isinstance(error, ValueError | OSError | ImportError | RuntimeError)
+
+
+def test_a_missing_extra_is_a_command() -> None:
+    error = MissingExtraError.of("keras", wanted="The Keras wing", missing="keras")
+    assert str(error).endswith("Run: pip install 'distilbert[keras]'")

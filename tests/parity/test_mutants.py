@@ -1,0 +1,103 @@
+"""Negative controls: each well-known slip, made on purpose, must fail the assert that parity rests on."""
+
+import pytest
+import torch
+from models import CONFIGS, batch, scatter
+from peer import ATOL, largest_difference, peer_of
+from torch.nn import functional as F
+
+from distilbert import DistilBertModel
+from distilbert.torch import attention
+
+
+def tanh_gelu(model: DistilBertModel) -> None:
+    for block in model.transformer.layer:
+        block.ffn.activation = lambda x: F.gelu(x, approximate="tanh")
+
+
+def usual_epsilon(model: DistilBertModel) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = 1e-5
+
+
+def no_mask(model: DistilBertModel) -> None:
+    model.transformer.register_forward_pre_hook(lambda module, args: (args[0], None))
+
+
+def swapped_query_and_key(model: DistilBertModel) -> None:
+    for block in model.transformer.layer:
+        first, second = block.attention.q_lin, block.attention.k_lin
+        block.attention.q_lin, block.attention.k_lin = second, first
+
+
+def unscaled_scores(model: DistilBertModel) -> None:
+    for block in model.transformer.layer:
+        with torch.no_grad():
+            block.attention.q_lin.weight.mul_(1.05)
+
+
+def norm_before(model: DistilBertModel) -> None:
+    block = model.transformer.layer[0]
+    block.sa_layer_norm, block.output_layer_norm = block.output_layer_norm, block.sa_layer_norm
+
+
+def shifted_positions(model: DistilBertModel) -> None:
+    with torch.no_grad():
+        weight = model.embeddings.position_embeddings.weight
+        weight.copy_(weight.roll(1, dims=0))
+
+
+MUTANTS = (
+    tanh_gelu,
+    usual_epsilon,
+    no_mask,
+    swapped_query_and_key,
+    unscaled_scores,
+    norm_before,
+    shifted_positions,
+)
+
+
+def model_and_peer() -> tuple[DistilBertModel, torch.nn.Module]:
+    model = scatter(DistilBertModel(CONFIGS["usual"]))
+    with torch.no_grad():
+        # Small inputs of the norms make their epsilon visible, as it is where activations die out.
+        model.embeddings.word_embeddings.weight.mul_(5e-3)
+        model.embeddings.position_embeddings.weight.mul_(5e-3)
+    return model, peer_of(model)
+
+
+def test_the_unmutated_model_passes() -> None:
+    model, peer = model_and_peer()
+    input_ids, mask = batch(model.config)
+    with torch.no_grad():
+        assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], mask) <= ATOL
+
+
+@pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
+def test_a_mutant_fails(mutate: object) -> None:
+    model, peer = model_and_peer()
+    mutate(model)
+    input_ids, mask = batch(model.config)
+    with torch.no_grad():
+        assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], mask) > 10 * ATOL
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_the_chosen_attention_is_the_one_that_ran(
+    implementation: str, training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parity of an implementation whose fallback ran would prove nothing."""
+    ran = []
+    fused = F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        attention.F, "scaled_dot_product_attention", lambda *a, **k: ran.append("sdpa") or fused(*a, **k)
+    )
+    softmax = torch.softmax
+    monkeypatch.setattr(attention.torch, "softmax", lambda *a, **k: ran.append("eager") or softmax(*a, **k))
+    config = type(CONFIGS["usual"]).from_dict(CONFIGS["usual"].to_dict(), attn_implementation=implementation)
+    model = scatter(DistilBertModel(config)).train(training)
+    model(*batch(config))
+    assert ran == [implementation] * config.n_layers

@@ -1,0 +1,279 @@
+"""Whole jobs on a tiny language: each one's folder is the next one's input, and the peer's too."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_files import SUBJECTS, sentences, write_teacher
+
+from distilbert import (
+    DistilBertForSequenceClassification,
+    DistilBertTokenizerFast,
+    Distiller,
+    Finetuner,
+    Finetuning,
+    LabelledTexts,
+    LanguageModelling,
+    Pretrainer,
+    TextClassifier,
+    evaluate,
+    shrink,
+)
+from distilbert.core.files import read_json
+from distilbert.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
+
+READING = LanguageModelling(
+    steps=60, batch_size=16, micro_batch_size=16, max_length=32, min_length=3, learning_rate=3e-3, dropout=0.0
+)
+TEACHING = Finetuning(
+    steps=150, batch_size=16, micro_batch_size=48, max_length=32, learning_rate=1e-3, dropout=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """teacher-lm, student-lm and the classifiers teacher and student, made by the jobs themselves."""
+    root = tmp_path_factory.mktemp("jobs")
+    texts, _ = sentences(400, seed=1)
+    write_teacher(root / "untrained")
+    Pretrainer(root / "untrained", recipe=READING).run(texts, out=root / "teacher-lm")
+    Distiller(root / "teacher-lm", layers=2, recipe=READING).run(texts, out=root / "student-lm")
+    train, test = (LabelledTexts(*sentences(n, seed=s)) for n, s in ((400, 2), (200, 3)))
+    Finetuner(root / "teacher-lm", recipe=TEACHING).run(train, out=root / "teacher", evaluate=test)
+    Finetuner(root / "student-lm", recipe=TEACHING, teacher=root / "teacher").run(
+        train, out=root / "student", evaluate=test, unlabelled=texts
+    )
+    return root
+
+
+def test_each_job_does_what_it_is_for(folders: Path) -> None:
+    losses = {}
+    for name in ("teacher-lm", "student-lm"):
+        losses[name] = read_json(folders / name / "distilbert.json")["training"]["final_losses"]
+    assert losses["teacher-lm"]["masked_lm"] < 3.9 < np.log(52), "it learnt more than to guess"
+    assert losses["student-lm"]["cosine"] < 0.2
+    assert losses["student-lm"]["distribution"] < 0.3
+    for name in ("teacher", "student"):
+        scores = read_json(folders / name / "distilbert.json")["evaluation"]
+        assert scores["accuracy"]["value"] > 0.9
+        assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
+        assert scores["rows"] == 200
+
+
+def test_the_facts_of_a_folder(folders: Path) -> None:
+    facts = read_json(folders / "student" / "distilbert.json")
+    assert facts["made_by"] == "finetune"
+    assert facts["task"] == {"name": "sequence-classification", "labels": sorted(SUBJECTS)}
+    assert facts["data"] == {"labelled": 400, "unlabelled": 400, "cut_to_max_length": 0}
+    assert facts["recipe"]["learning_rate"] == 1e-3
+    distilled = read_json(folders / "student-lm" / "distilbert.json")
+    assert distilled["teacher_layers"] == [0, 3]
+    assert distilled["text"]["texts"] == 400
+    assert json.loads((folders / "student" / "config.json").read_text()).keys() <= PUBLISHED
+
+
+#: Keys that the peer writes into config.json.
+PUBLISHED = {
+    "activation", "architectures", "attention_dropout", "dim", "dropout", "dtype", "hidden_dim", "id2label",
+    "initializer_range", "label2id", "max_position_embeddings", "model_type", "n_heads", "n_layers",
+    "pad_token_id", "problem_type", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "vocab_size",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["teacher", "student"])
+def test_the_peer_gives_the_same_answers_from_the_folder(folders: Path, name: str) -> None:
+    import transformers
+
+    texts, _ = sentences(20, seed=9)
+    ours = TextClassifier.open(folders / name)
+    logits, cut = ours.logits(texts)
+    assert cut == 0
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders / name)
+    model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folders / name, output_loading_info=True
+    )
+    assert not any(report.values())
+    with torch.no_grad():
+        theirs = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.numpy()
+    assert np.abs(logits - theirs).max() <= 1e-5
+    said = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)(texts)
+    assert [answer.label for answer in ours.answers(texts)] == [answer["label"] for answer in said]
+
+
+def test_order_and_company_change_no_answer(folders: Path) -> None:
+    classifier = TextClassifier.open(folders / "student")
+    texts, _ = sentences(50, seed=5)
+    logits, _ = classifier.logits(texts, batch_size=7)
+    backwards, _ = classifier.logits(texts[::-1], batch_size=16)
+    alone = np.concatenate([classifier.logits([text])[0] for text in texts])
+    np.testing.assert_allclose(backwards[::-1], logits, atol=1e-5)
+    np.testing.assert_allclose(alone, logits, atol=1e-5)
+    assert classifier.logits([])[0].shape == (0, 3)
+
+
+def test_long_texts_are_cut_and_counted(folders: Path) -> None:
+    classifier = TextClassifier.open(folders / "student")
+    assert classifier.max_length == 32
+    _, cut = classifier.logits(["ball " * 40, "ball", "goal " * 40])
+    assert cut == 2
+
+
+def test_the_same_seed_gives_the_same_folder(folders: Path, tmp_path: Path) -> None:
+    texts, _ = sentences(100, seed=4)
+    recipe = READING.with_changes(steps=5, dropout=0.1)
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        torch.rand(3)  # what was drawn before must not matter
+        run = Distiller(folders / "teacher-lm", layers=2, recipe=recipe.with_changes(seed=seed))
+        run.run(texts, out=tmp_path / name)
+    weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "abc"}
+    assert weights["a"] == weights["b"] != weights["c"]
+
+
+def test_a_run_leaves_the_callers_randomness_alone(folders: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    texts, _ = sentences(40)
+    Distiller(folders / "teacher-lm", layers=1, recipe=READING.with_changes(steps=2)).run(
+        texts, out=tmp_path / "a"
+    )
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_rehearsal_writes_nothing(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts, labels = sentences(60)
+    plans = [
+        Distiller(folders / "teacher-lm", layers=2, recipe=READING).rehearse(texts),
+        Pretrainer(folders / "teacher-lm", recipe=READING).rehearse(texts),
+        Finetuner(folders / "student-lm", recipe=TEACHING).rehearse(LabelledTexts(texts, labels)),
+    ]
+    for plan in plans:
+        assert plan.steps in (60, 150)
+        assert plan.expected_seconds == pytest.approx(plan.steps * plan.seconds_per_step)
+        assert plan.parameters > 1000
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_run_leaves_its_last_checkpoint_and_the_old_model(folders: Path, tmp_path: Path) -> None:
+    texts, labels = sentences(60)
+    out = tmp_path / "out"
+    recipe = TEACHING.with_changes(
+        checkpoint_every=2, learning_rate=1e30, max_grad_norm=1e30, precision="fp32"
+    )
+    sane = TEACHING.with_changes(steps=3)
+    Finetuner(folders / "student-lm", recipe=sane).run(LabelledTexts(texts, labels), out=out)
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match=r"The last good checkpoint is .*out.checkpoint|No checkpoint"):
+        Finetuner(folders / "student-lm", recipe=recipe).run(
+            LabelledTexts(texts, labels), out=out, force=True
+        )
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_checkpoint_is_a_model_and_goes_when_the_run_is_done(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distilbert.torch import runs
+
+    texts, labels = sentences(60)
+    out = tmp_path / "out"
+    recipe = TEACHING.with_changes(steps=5, checkpoint_every=2)
+
+    def interrupted(*args: object, **options: object) -> object:
+        options["checkpoint"](4)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Finetuner(folders / "student-lm", recipe=recipe).run(LabelledTexts(texts, labels), out=out)
+    assert not out.exists()
+    checkpoint = tmp_path / "out.checkpoint"
+    assert read_json(checkpoint / "distilbert.json")["step"] == 4
+    assert TextClassifier.open(checkpoint).task.labels == tuple(sorted(SUBJECTS))
+
+    finetuner = Finetuner(folders / "student-lm", recipe=recipe)
+    with pytest.raises(OutputError, match="out.checkpoint, which already holds a model"):
+        finetuner.run(LabelledTexts(texts, labels), out=out)
+    finetuner.run(LabelledTexts(texts, labels), out=out, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_head_is_kept_where_its_labels_are_the_datas(folders: Path, tmp_path: Path) -> None:
+    texts, labels = sentences(60, seed=8)
+    still = TEACHING.with_changes(steps=1, learning_rate=1e-12)
+    Finetuner(folders / "student", recipe=still).run(LabelledTexts(texts, labels), out=tmp_path / "kept")
+    before, after = (
+        TextClassifier.open(f).logits(texts)[0] for f in (folders / "student", tmp_path / "kept")
+    )
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    renamed = [f"the {label}" for label in labels]
+    Finetuner(folders / "student", recipe=still).run(LabelledTexts(texts, renamed), out=tmp_path / "new")
+    new = TextClassifier.open(tmp_path / "new")
+    assert new.task.labels == tuple(sorted({f"the {label}" for label in SUBJECTS}))
+    assert np.abs(new.logits(texts)[0] - before).max() > 0.1
+
+
+def test_a_teachers_labels_may_stand_in_another_order(folders: Path, tmp_path: Path) -> None:
+    """Its answers are matched by name; by position they would teach the wrong thing."""
+    backwards = tmp_path / "backwards"
+    model = DistilBertForSequenceClassification.from_pretrained(folders / "student")
+    order = [2, 1, 0]
+    with torch.no_grad():
+        model.classifier.weight.copy_(model.classifier.weight[order])
+        model.classifier.bias.copy_(model.classifier.bias[order])
+    names = [model.config.id2label[i] for i in order]
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: i for i, name in enumerate(names)}
+    model.save_pretrained(backwards)
+    DistilBertTokenizerFast.from_pretrained(folders / "student").save_pretrained(backwards)
+
+    texts, labels = sentences(400, seed=2)
+    unlabelled, _ = sentences(200, seed=6)
+    taught_only = TEACHING.with_changes(label_weight=0.0)
+    Finetuner(folders / "student-lm", teacher=backwards, recipe=taught_only).run(
+        LabelledTexts(texts, labels), unlabelled=unlabelled, out=tmp_path / "taught"
+    )
+    scores = evaluate(tmp_path / "taught", LabelledTexts(*sentences(100, seed=3)))
+    assert scores["accuracy"]["value"] > 0.9
+
+
+def test_what_does_not_go_together(folders: Path, tmp_path: Path) -> None:
+    texts, labels = sentences(30)
+    data = LabelledTexts(texts, labels)
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="need a teacher"):
+        Finetuner(folders / "student-lm").run(data, unlabelled=["more"], out=out)
+    with pytest.raises(ConfigError, match="must have the labels of the training data"):
+        Finetuner(folders / "student-lm", teacher=folders / "teacher").run(
+            LabelledTexts(texts, [f"{label}s" for label in labels]), out=out
+        )
+    with pytest.raises(
+        DataError, match=r"among those the model was trained on.*tennis in the evaluation data"
+    ):
+        Finetuner(folders / "student-lm").run(data, evaluate=LabelledTexts(["x"], ["tennis"]), out=out)
+    with pytest.raises(CheckpointError, match=r"Only a fine-tuned folder can classify.*distilbert finetune"):
+        TextClassifier.open(folders / "student-lm")
+    with pytest.raises(ConfigError, match="must have a masked-language-model head"):
+        Distiller(folders / "teacher", layers=1).run(texts, out=out)
+    with pytest.raises(ConfigError, match="no layer|from a teacher of 4"):
+        Distiller(folders / "teacher-lm", layers=9).run(texts, out=out)
+    with pytest.raises(DataError, match="needs text"):
+        Distiller(folders / "teacher-lm", layers=1, recipe=READING.with_changes(min_length=5)).run(
+            ["a"], out=out
+        )
+    with pytest.raises(ConfigError, match="device must be one of this machine"):
+        TextClassifier.open(folders / "student", device="abacus")
+    assert not out.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tokenizer_of_another_model_is_refused(folders: Path, tmp_path: Path, minilm: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shrink(folders / "teacher-lm", layers=1, out=mixed)
+    DistilBertTokenizerFast.from_pretrained(minilm).save_pretrained(mixed)
+    with pytest.raises(ConfigError, match="an embedding for every token of its tokenizer"):
+        Pretrainer(mixed).run(["x"], out=tmp_path / "out")
