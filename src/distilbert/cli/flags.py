@@ -23,12 +23,14 @@ def add_output(parser: argparse.ArgumentParser, *, what: str) -> None:
     )
 
 
-def add_recipe(parser: argparse.ArgumentParser, kind: type[Training]) -> None:
+def add_recipe(parser: argparse.ArgumentParser, kind: type[Training], *, default: str = "default") -> None:
     """The recipe, and the fields of it that are changed most."""
     group = parser.add_argument_group("recipe")
     named = ", ".join(kind.named)
-    group.add_argument("--recipe", default="default", help=f"{named}, or a .toml or .json file of its fields")
-    usual = kind()
+    group.add_argument(
+        "--recipe", default=default, help=f"{named}, or a .toml or .json file of its fields (%(default)s)"
+    )
+    usual = kind.read(default)
     group.add_argument("--epochs", type=float, help=f"passes over the data ({usual.epochs:g})")
     group.add_argument("--steps", type=int, help="optimiser steps, instead of epochs")
     group.add_argument("--batch-size", type=int, help=f"texts in a step ({usual.batch_size})")

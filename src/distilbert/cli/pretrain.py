@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
     add_output(parser, what="the model")
-    add_recipe(parser, LanguageModelling)
+    add_recipe(parser, LanguageModelling, default="adapt")
     add_machine(parser)
 
 

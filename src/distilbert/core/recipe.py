@@ -121,7 +121,8 @@ class Training:
 class LanguageModelling(Training):
     """A masked-language-model run: with a teacher a distillation, without one a pretraining.
 
-    Sanh et al. 2019, section 3; ``read("distilbert")`` has the values that its authors trained with.
+    Sanh et al. 2019, section 3; ``read("distilbert")`` has the values that its authors trained with,
+    and ``read("adapt")`` those for giving a pretrained model a head, or a domain.
 
     Attributes:
         masked_lm_weight: of the cross-entropy of the hidden words.
@@ -138,7 +139,7 @@ class LanguageModelling(Training):
 
     batch_size: int = 32
     micro_batch_size: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     masked_lm_weight: float = 2.0
     distribution_weight: float = 5.0
     cosine_weight: float = 1.0
@@ -153,7 +154,10 @@ class LanguageModelling(Training):
 
     named: ClassVar[dict[str, dict[str, Any]]] = {
         "default": {},
+        # A pretrained body moves little while a head that is new to it learns its work.
+        "adapt": {"learning_rate": 5e-5, "new_weights_rate": 20.0},
         "distilbert": {
+            "learning_rate": 5e-4,
             "batch_size": 250,
             "micro_batch_size": 5,
             "max_length": 512,

@@ -39,15 +39,16 @@ class Settings:
         )
 
 
-_READING = LanguageModelling(max_length=64, min_length=8, dropout=0.0, batch_size=32, micro_batch_size=32)
+#: One pass over a part of the text: too short for dropout to be of use.
+_READING = {"max_length": 64, "min_length": 8, "dropout": 0.0, "batch_size": 32, "micro_batch_size": 32}
 
 FULL = Settings(
     corpus_characters=3_000_000,
     labels_per_topic=12,
     test_share=0.35,
     min_words=16,
-    adapt=_READING.with_changes(steps=60, learning_rate=5e-5, new_weights_rate=20.0),
-    distil=_READING.with_changes(steps=80, learning_rate=2e-4),
+    adapt=LanguageModelling.read("adapt").with_changes(**_READING, steps=60),
+    distil=LanguageModelling.read("default").with_changes(**_READING, steps=80),
     finetune=Finetuning(
         max_length=64,
         steps=110,

@@ -109,7 +109,7 @@ class Pretrainer:
         self,
         model: str | Path,
         *,
-        recipe: LanguageModelling | str | Path = "default",
+        recipe: LanguageModelling | str | Path = "adapt",
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:

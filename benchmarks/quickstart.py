@@ -1,0 +1,118 @@
+"""Does the quickstart teach what is true? The whole of it under several seeds.
+
+Each seed is a run of its own, in its own process, with its own split, labels, masks and weights; its
+report is kept, so that a study that is stopped goes on where it was.
+
+  python benchmarks/quickstart.py            five seeds, about five minutes each
+  python benchmarks/quickstart.py --quick    one smoke run, to see that it works
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
+    parser.add_argument("--quick", action="store_true", help="one smoke run; its figures mean nothing")
+    parser.add_argument("--cells", type=Path, default=Path("build/quickstart-study"), help="kept reports")
+    args = parser.parse_args()
+    cells = args.cells / "quick" if args.quick else args.cells
+    cells.mkdir(parents=True, exist_ok=True)
+    reports = [one(seed, cells, smoke=args.quick) for seed in range(1 if args.quick else args.seeds)]
+    show(reports, case="smoke" if args.quick else f"{len(reports)} seeds")
+
+
+def one(seed: int, cells: Path, *, smoke: bool) -> dict:
+    """The report of one seed, with the time and the memory that the command took."""
+    cell = cells / f"seed-{seed}.json"
+    if cell.exists():
+        return json.loads(cell.read_text())
+    print(f"seed {seed} …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", TIMED, "--out", f"{folder}/out", "--seed", str(seed)]
+        run = subprocess.run(
+            command + ["--smoke"] * smoke + ["--quiet", "--json"], capture_output=True, text=True
+        )
+    if run.returncode:
+        sys.exit(run.stderr)
+    *lines, usage = run.stdout.splitlines()
+    report = {**json.loads("\n".join(lines)), "command": json.loads(usage)}
+    report.pop("curves")
+    cell.write_text(json.dumps(report))
+    return report
+
+
+#: The command as a user runs it, and what the system says that it took.
+TIMED = """
+import json, resource, sys, time
+started = time.perf_counter()
+from distilbert.cli.main import main
+status = main(["quickstart", *sys.argv[1:]])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps({"seconds": time.perf_counter() - started, "peak_bytes": peak}))
+sys.exit(status)
+"""
+
+
+def show(reports: list[dict], *, case: str) -> None:
+    """A table for people, and a last line for programs."""
+    print(
+        f"{'seed':>4} {'teacher':>8} {'student':>8} {'control':>8} {'kept':>7} {'over control':>18} ", end=""
+    )
+    print(f"{'minutes':>8} {'GiB':>5}")
+    for report in reports:
+        scores = [report["scores"][name]["accuracy"]["value"] for name in ("teacher", "student", "control")]
+        ahead = report["student_over_control"]["accuracy"]
+        used = report["command"]
+        print(
+            f"{report['seed']:>4} {scores[0]:>8.3f} {scores[1]:>8.3f} {scores[2]:>8.3f} "
+            f"{report['retention']['accuracy']['value']:>7.1%} "
+            f"{ahead['value']:>+6.3f} ({ahead['low']:+.3f} {ahead['high']:+.3f})"
+            f"{used['seconds'] / 60:>8.1f} {used['peak_bytes'] / 2**30:>5.2f}"
+        )
+    machine = reports[0]["machine"]
+    print(f"on {machine['cpu']}, {machine['cores']} cores ({', '.join(machine['isa'])})")
+
+    def scores(name: str) -> list[float]:
+        return [report["scores"][name]["accuracy"]["value"] for report in reports]
+
+    gaps = [s - c for s, c in zip(scores("student"), scores("control"), strict=True)]
+    noise = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else math.nan
+    print(
+        f"mean gain over the control {statistics.mean(gaps):+.3f}, standard error over the seeds {noise:.3f}"
+    )
+    rows = [
+        row(case, "accuracy", scores("student"), "the fine-tuned teacher", scores("teacher"), target=0.95),
+        row(case, "accuracy", scores("student"), "the same start, not taught", scores("control"), target=1.0),
+        {
+            **row(case, "minutes", [r["command"]["seconds"] / 60 for r in reports], "the budget", [6.0], target=1),
+            "ratio": 6.0 / statistics.mean(r["command"]["seconds"] / 60 for r in reports),
+        },
+        {
+            **row(case, "peak_gib", [r["command"]["peak_bytes"] / 2**30 for r in reports], "the budget", [4.0], target=1),
+            "ratio": 4.0 / statistics.mean(r["command"]["peak_bytes"] / 2**30 for r in reports),
+        },
+    ]  # fmt: skip
+    print(json.dumps({"benchmark": "quickstart", "machine": {**machine, "gpu": None}, "rows": rows}))
+
+
+def row(case: str, metric: str, ours: list[float], peer: str, theirs: list[float], *, target: float) -> dict:
+    """Means over the seeds, and how many times better ours is."""
+    mine, other = statistics.mean(ours), statistics.mean(theirs)
+    return {
+        "case": case, "metric": metric, "ours": mine, "peer": peer, "peer_value": other,
+        "ratio": mine / other, "target": target,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
