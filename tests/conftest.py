@@ -11,6 +11,13 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the oracle must not look for anything on a network
 
 
+def pytest_configure() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)  # each worker has a core
+
+
 @pytest.fixture(scope="session")
 def minilm() -> Path:
     """The folder of a real pretrained BERT with its vocabulary: 6 layers, width 384."""

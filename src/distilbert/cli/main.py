@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
             name,
             help=summary.strip().rstrip("."),
             description=summary.strip(),
-            epilog=details.strip(),
+            epilog=details.rstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(sub)
@@ -72,15 +72,25 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace, display: Display) -> int:
     try:
-        if threads := getattr(args, "threads", None):
-            import torch
-
-            torch.set_num_threads(threads)
+        if hasattr(args, "threads"):
+            _start_torch(args.threads, display)
         args.command.run(args, display)
     except DistilBertError as error:
         display.fail(str(error))
         return 1 if isinstance(error, TrainingError) else 2
     return 0
+
+
+def _start_torch(threads: int | None, display: Display) -> None:
+    """Load PyTorch, which takes seconds, under the user's eyes."""
+    display.progress("start PyTorch", 0, 1, {})
+    import distilbert.torch  # noqa: F401  # the error for its absence is a command to run
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    display.progress("start PyTorch", 1, 1, {})
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ Work is done in a hidden sibling; the rename at the end is the only moment at wh
 the new. Whatever goes wrong before, the old folder is as it was.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -31,6 +32,9 @@ _OURS = (
     "report.json",
 )
 
+#: What a disk, a quota or a limit says when there is no more room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
@@ -54,6 +58,10 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         yield partial
         refuse_taken(path, force=force)  # another run may have finished first
         _put(partial, path)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise unwritable(path, error) from error
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -58,4 +58,7 @@ def _read(path: Path, *, module: str) -> Iterator[Docstring]:
         return  # a file that is not Python of this version documents nothing
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and (docstring := ast.get_docstring(node)):
-            yield Docstring(module, " ".join(docstring.split()))
+            # An escape can spell half a character, which is no text.
+            text = docstring.encode(errors="ignore").decode()
+            if text.strip():
+                yield Docstring(module, " ".join(text.split()))

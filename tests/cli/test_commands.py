@@ -1,0 +1,316 @@
+"""The command line, as a user meets it: what is printed, where it goes, and the exit status."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_files import sentences, write_table, write_teacher, write_texts
+
+from distilbert import BertForSequenceClassification
+from distilbert.cli.main import main, parser
+
+COMMANDS = ("quickstart", "pretrain", "distill", "shrink", "finetune", "evaluate", "predict", "info")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a teacher, texts, tables, and the classifier that the commands make of them."""
+    root = tmp_path_factory.mktemp("work")
+    write_teacher(root / "bert")
+    texts, labels = sentences(300, seed=1)
+    write_texts(root / "texts.txt", texts)
+    write_table(root / "train.csv", texts, labels)
+    write_table(root / "test.csv", *sentences(80, seed=2))
+    run = ["finetune", "--model", str(root / "bert"), "--train", str(root / "train.csv"), "--quiet"]
+    assert main([*run, "--steps", "60", "--learning-rate", "1e-3", "--out", str(root / "classifier")]) == 0
+    return root
+
+
+@pytest.fixture
+def here(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, with the shared one's contents in reach by their short names."""
+    for path in work.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_is_for_and_shows_an_example(command: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert f"  distilbert {command}" in said
+    for flag in ("--json", "--quiet"):
+        assert flag in said
+
+
+def test_every_flag_is_explained() -> None:
+    for action in parser()._subparsers._group_actions[0].choices.values():
+        for argument in action._actions:
+            assert argument.help, f"{action.prog} {argument.option_strings or argument.dest}"
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    import distilbert
+
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"distilbert {distilbert.__version__}\n"
+
+
+def test_predict_prints_a_line_a_text(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["predict", "--model", "classifier", "soup cheese dinner", "ball goal team", "--quiet"]) == 0
+    first, second = (line.split("\t") for line in lines_of(capsys.readouterr().out))
+    assert (first[0], first[2]) == ("food", "soup cheese dinner")
+    assert (second[0], second[2]) == ("sport", "ball goal team")
+    assert 1 / 3 < float(first[1]) <= 1
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "test.csv"])
+def test_predict_reads_files(name: str, here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["predict", "--model", "classifier", "--file", name, "--json", "--quiet"]) == 0
+    answers = [json.loads(line) for line in lines_of(capsys.readouterr().out)]
+    assert len(answers) == (300 if name == "texts.txt" else 80)
+    assert all(sum(answer["scores"].values()) == pytest.approx(1) for answer in answers)
+    assert all(answer["label"] == max(answer["scores"], key=answer["scores"].get) for answer in answers)
+
+
+def test_predict_reads_standard_input_and_pipes_on(here: Path) -> None:
+    command = [sys.executable, "-m", "distilbert", "predict", "--model", "classifier", "-"]
+    piped = subprocess.run(
+        command, input=b"soup\n\n  ball \n", capture_output=True, check=True, env={**os.environ}
+    )
+    assert [line.split("\t")[2] for line in lines_of(piped.stdout.decode())] == ["soup", "ball"]
+    refused = subprocess.run(command, input=b"soup\ncaf\xe9\n", capture_output=True, check=False)
+    assert refused.returncode == 2
+    assert b"the byte 0xe9 at line 2" in refused.stderr
+    assert b"Traceback" not in refused.stderr
+
+
+def test_cut_texts_are_counted_aloud(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["predict", "--model", "classifier", "ball " * 40, "ball"]) == 0
+    assert "1 texts were longer than 32 tokens" in capsys.readouterr().err
+
+
+def test_evaluate_and_info(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["evaluate", "--model", "classifier", "--data", "test.csv", "--quiet", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
+    assert scores["rows"] == 80
+    assert main(["evaluate", "--model", "classifier", "--data", "test.csv", "--quiet"]) == 0
+    assert f"{scores['accuracy']['value']:.4f}" in capsys.readouterr().out
+
+    assert main(["info", "classifier"]) == 0
+    said = capsys.readouterr().out
+    for part in ("BertForSequenceClassification", "food, music, sport", "model.safetensors", "finetune"):
+        assert part in said
+    assert main(["info", "classifier", "--json"]) == 0
+    model = BertForSequenceClassification.from_pretrained("classifier")
+    assert json.loads(capsys.readouterr().out)["parameters"] == model.num_parameters()
+
+
+def test_info_needs_no_framework(here: Path) -> None:
+    code = (
+        "import sys; from distilbert.cli.main import main; main(['info', 'classifier']); "
+        "print('torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pretrain --model bert --text texts.txt --out new",
+        "distill --teacher bert --text texts.txt --layers 2 --out new",
+        "finetune --model bert --train train.csv --out new",
+    ],
+)
+def test_a_dry_run_plans_and_writes_nothing(command: str, here: Path, capsys: pytest.CaptureFixture) -> None:
+    before = sorted(os.listdir())
+    assert main([*command.split(), "--dry-run", "--quiet", "--json", "--max-length", "32"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"] == 28  # three passes over 300 texts in batches of 32
+    assert plan["expected_seconds"] > 0
+    assert sorted(os.listdir()) == before
+    assert main([*command.split(), "--dry-run", "--quiet", "--max-length", "32"]) == 0
+    assert "Nothing was written." in capsys.readouterr().out
+
+
+def test_layers_by_count_or_by_name(here: Path, capsys: pytest.CaptureFixture) -> None:
+    for flag, layers in (("2", 2), ("3,1,0", 3)):
+        assert main(["shrink", "--teacher", "bert", "--layers", flag, "--out", f"cut{layers}", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["n_layers"] == layers
+
+
+def test_progress_is_told_where_there_is_no_terminal(here: Path, capsys: pytest.CaptureFixture) -> None:
+    command = "distill --teacher bert --text texts.txt --layers 1 --out new --steps 3 --max-length 32"
+    assert main(command.split()) == 0
+    said = capsys.readouterr()
+    assert lines_of(said.err) == ["start PyTorch …", "tokenise the text …", "distil …"]
+    assert main([*command.split(), "--force", "--quiet", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert json.loads(said.out)["training"]["steps"] == 3
+
+
+#: Command, what is said, and the exit status. Each names the rule, what was there, and the remedy.
+REFUSED = {
+    "missing file": ("finetune --model bert --train none.csv --out new", "must exist. Received: none.csv"),
+    "empty file": (
+        "pretrain --model bert --text empty.txt --out new",
+        "at least one text. Received: empty.txt",
+    ),
+    "no column": (
+        "finetune --model bert --train wrong.csv --out new",
+        "Received: columns words, label in wrong.csv. Name the column that holds the text: --text-column",
+    ),
+    "label never seen": (
+        "finetune --model bert --train train.csv --eval unseen.csv --out new",
+        "Received: chess in the evaluation data, first in row 2",
+    ),
+    "no config": ("info nothing", "must hold config.json. Received: nothing, which is empty"),
+    "no folder": ("predict --model nowhere x", "must hold config.json. Received: no folder nowhere"),
+    "no weights": ("predict --model weightless x", "must hold model.safetensors. Received: weightless"),
+    "truncated": ("predict --model truncated x", "must be a whole safetensors file. Received: truncated"),
+    "shapes": ("predict --model misfit x", "should be [3, 30]"),
+    "indivisible": (
+        "predict --model indivisible x",
+        "num_attention_heads must divide hidden_size. Received: num_attention_heads=4, hidden_size=33",
+    ),
+    "taken": (
+        "shrink --teacher bert --layers 1 --out classifier",
+        "already holds a model. Choose another folder, or add --force",
+    ),
+    "not a model": (
+        "shrink --teacher bert --layers 1 --out mine --force",
+        "files that are not a model's",
+    ),
+    "not UTF-8": ("pretrain --model bert --text latin.txt --out new", "the byte 0xe9 at line 2, byte 9"),
+    "no text": ("predict --model classifier", "either as words or from a file. Received: neither"),
+    "no such layers": (
+        "distill --teacher bert --text texts.txt --layers 9 --out new",
+        "9 layers from a teacher of 4. Choose from 1 to 4",
+    ),
+    "layers are none": (
+        "distill --teacher bert --text texts.txt --layers x --out new",
+        "Received: x. Give 3, or 0,2,4",
+    ),
+    "no such device": ("predict --model classifier x --device tpu9", "must be one of this machine"),
+    "no such recipe": (
+        "distill --teacher bert --text texts.txt --layers 1 --out new --recipe no",
+        "A recipe is one of default",
+    ),
+    "not fine-tuned": ("predict --model bert x", "Only a fine-tuned folder can classify"),
+    "steps": (
+        "finetune --model bert --train train.csv --out new --steps 0",
+        "steps must be a whole number",
+    ),
+}
+
+
+@pytest.fixture
+def broken(here: Path) -> Path:
+    """Beside the good files, one of each broken kind."""
+    import shutil
+
+    (here / "empty.txt").touch()
+    (here / "latin.txt").write_bytes(b"plain\ncaf\xe9\n")
+    (here / "wrong.csv").write_text("words,label\nx,y\n")
+    (here / "unseen.csv").write_text("text,label\nball,sport\ncheck mate,chess\n")
+    (here / "nothing").mkdir()
+    (here / "mine").mkdir()
+    (here / "mine" / "thesis.txt").write_text("years of work")
+    for name in ("weightless", "truncated", "misfit", "indivisible"):
+        shutil.copytree(here / "classifier", here / name)
+    (here / "weightless" / "model.safetensors").unlink()
+    whole = (here / "truncated" / "model.safetensors").read_bytes()
+    (here / "truncated" / "model.safetensors").write_bytes(whole[:-1000])
+    for name, size in (("misfit", 30), ("indivisible", 33)):
+        config = json.loads((here / name / "config.json").read_text())
+        config["hidden_size"] = size
+        config["num_attention_heads"] = 3 if name == "misfit" else 4
+        (here / name / "config.json").write_text(json.dumps(config))
+    return here
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_input_is_one_sentence_and_costs_nothing(
+    name: str, broken: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command, sentence = REFUSED[name]
+    before = snapshot(broken)
+    assert main([*command.split(), "--quiet"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(lines_of(said.err)) == 1
+    assert said.err.startswith("distilbert: ")
+    assert sentence in said.err
+    assert re.search(r"\. Received: .+\. \S+", said.err), "rule, received, remedy"
+    assert snapshot(broken) == before
+
+
+def test_a_disk_that_fills(here: Path, small_disk: object, capsys: pytest.CaptureFixture) -> None:
+    assert main("shrink --teacher bert --layers 1 --out kept".split()) == 0
+    before = snapshot(here / "kept")
+    capsys.readouterr()
+    with small_disk():
+        assert main("shrink --teacher bert --layers 4 --out kept --force".split()) == 2
+    assert "with room for it" in capsys.readouterr().err
+    assert snapshot(here / "kept") == before
+    assert not [name for name in os.listdir() if "partial" in name or "old" in name]
+
+
+def test_a_loss_that_is_not_finite_exits_with_one(here: Path, capsys: pytest.CaptureFixture) -> None:
+    (here / "wild.toml").write_text(
+        "learning_rate = 1e30\nmax_grad_norm = 1e30\nprecision = 'fp32'\nsteps = 60\n"
+    )
+    command = "finetune --model bert --train train.csv --out new --recipe wild.toml --quiet"
+    assert main(command.split()) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"must stay finite. Received: at step \d+: labels .*; gradient norm", said)
+    assert "No checkpoint was kept yet" in said
+    assert not (here / "new").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_it_without_a_trace(number: int, status: int, here: Path) -> None:
+    command = "distill --teacher bert --text texts.txt --layers 2 --out new --steps 100000 --max-length 32"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distilbert", *command.split()], stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("distil …"):
+            break
+    time.sleep(0.5)
+    process.send_signal(number)
+    rest = process.stderr.read()
+    assert process.wait(timeout=30) == status
+    assert "Traceback" not in rest
+    assert not [name for name in os.listdir() if name.startswith(("new", ".new"))]
+
+
+def test_a_reader_that_leaves_is_no_error(here: Path) -> None:
+    command = (
+        f"{sys.executable} -m distilbert predict --model classifier --file texts.txt --quiet | head -n 1"
+    )
+    said = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert len(lines_of(said.stdout)) == 1
+    assert "Traceback" not in said.stderr
+    assert "Broken" not in said.stderr
