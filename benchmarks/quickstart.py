@@ -1,9 +1,10 @@
-"""Does the quickstart teach what is true? The whole of it under several seeds.
+"""Does the quickstart teach what is true? The whole of it under several seeds, and its parts.
 
-Each seed is a run of its own, in its own process, with its own split, labels, masks and weights; its
-report is kept, so that a study that is stopped goes on where it was.
+Each seed is a run of its own, in its own process, with its own split, labels, masks and weights. Beside its
+student stand three others, each with one thing taken away or given: which part of the gain is whose? A
+seed's figures are kept, so that a study that is stopped goes on where it was.
 
-  python benchmarks/quickstart.py            five seeds, about five minutes each
+  python benchmarks/quickstart.py            five seeds, about seven minutes each
   python benchmarks/quickstart.py --quick    one smoke run, to see that it works
 """
 
@@ -14,9 +15,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from distilbert import Finetuner, LabelledTexts, evaluate
+from distilbert.core.data.sources import read_texts
+from distilbert.core.recipe import Finetuning
+from distilbert.quickstart.settings import FULL, SMOKE
+
+#: What the student was given, and what stands in for it: a start, whether it is taught, and the labels-only
+#: control's steps, by which it has computed as much as the student.
+PARTS = {
+    "distilled, not taught": ("student-lm", False, 1.0),
+    "taught, not distilled": ("control-lm", True, 1.0),
+    "neither, as much compute": ("control-lm", False, 2.5),
+}
 
 
 def main() -> None:
@@ -42,13 +55,30 @@ def one(seed: int, cells: Path, *, smoke: bool) -> dict:
         run = subprocess.run(
             command + ["--smoke"] * smoke + ["--quiet", "--json"], capture_output=True, text=True, check=False
         )
-    if run.returncode:
-        sys.exit(run.stderr)
-    *lines, usage = run.stdout.splitlines()
-    report = {**json.loads("\n".join(lines)), "command": json.loads(usage)}
+        if run.returncode:
+            sys.exit(run.stderr)
+        *lines, usage = run.stdout.splitlines()
+        report = {**json.loads("\n".join(lines)), "command": json.loads(usage)}
+        report["parts"] = parts(Path(folder) / "out", (SMOKE if smoke else FULL).with_seed(seed).finetune)
     report.pop("curves")
     cell.write_text(json.dumps(report))
     return report
+
+
+def parts(folder: Path, recipe: Finetuning) -> dict[str, float]:
+    """Test accuracy of the students that the quickstart does not make, from what it wrote."""
+    labelled, test = (LabelledTexts.read(folder / "data" / name) for name in ("labelled.csv", "test.csv"))
+    unlabelled = list(read_texts(folder / "data" / "unlabelled.txt"))
+    found = {}
+    for name, (start, taught, share) in PARTS.items():
+        finetuner = Finetuner(
+            folder / start,
+            teacher=folder / "teacher" if taught else None,
+            recipe=recipe.with_changes(steps=round(share * recipe.steps)),
+        )
+        finetuner.run(labelled, unlabelled=unlabelled if taught else (), out=folder / name)
+        found[name] = evaluate(folder / name, test)["accuracy"]["value"]
+    return found
 
 
 #: The command as a user runs it, and what the system says that it took.
@@ -80,7 +110,7 @@ def show(reports: list[dict], *, case: str) -> None:
             f"{used['seconds'] / 60:>8.1f} {used['peak_bytes'] / 2**30:>5.2f}"
         )
     machine = reports[0]["machine"]
-    print(f"on {machine['cpu']}, {machine['cores']} cores ({', '.join(machine['isa'])})")
+    print(f"on {machine['cpu']}, {machine['cores']} cores ({', '.join(machine['isa'])}); {when()}")
 
     def scores(name: str) -> list[float]:
         return [report["scores"][name]["accuracy"]["value"] for report in reports]
@@ -90,15 +120,30 @@ def show(reports: list[dict], *, case: str) -> None:
     print(
         f"mean gain over the control {statistics.mean(gaps):+.3f}, standard error over the seeds {noise:.3f}"
     )
+    for name in PARTS:
+        gains = [report["parts"][name] - c for report, c in zip(reports, scores("control"), strict=True)]
+        print(f"  {name:<26} {statistics.mean(gains):+.3f} over the control")
     minutes = [report["command"]["seconds"] / 60 for report in reports]
     memory = [report["command"]["peak_bytes"] / 2**30 for report in reports]
     rows = [
         row(case, "accuracy", scores("student"), "the fine-tuned teacher", scores("teacher"), target=0.95),
         row(case, "accuracy", scores("student"), "the same start, not taught", scores("control"), target=1.0),
+        *(
+            row(case, "accuracy", scores("student"), name, [r["parts"][name] for r in reports], target=1.0)
+            for name in PARTS
+        ),
         row(case, "minutes", minutes, "the budget", [6.0], target=1.0, less=True),
         row(case, "peak_gib", memory, "the budget", [4.0], target=1.0, less=True),
     ]
     print(json.dumps({"benchmark": "quickstart", "machine": {**machine, "gpu": None}, "rows": rows}))
+
+
+def when() -> str:
+    """The day, and the commit that was measured."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return f"{date.today().isoformat()}, commit {described.stdout.strip() or 'unknown'}"
 
 
 def row(

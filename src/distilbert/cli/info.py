@@ -1,6 +1,8 @@
 """Say what a model folder holds.
 
-distilbert info classifier/
+Reads its configuration and the headers of its weights.
+
+  distilbert info classifier/
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """Cut a student out of a teacher, without training.
 
-distilbert shrink --teacher bert/ --layers 0,2,4 --out student/
+Given a number, the layers are spread evenly over the teacher's; token types are folded into positions.
+
+  distilbert shrink --teacher bert/ --layers 0,2,4 --out student/
 """
 
 import argparse
