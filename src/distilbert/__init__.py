@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
     from distilbert.core.tasks import LabelledTexts as LabelledTexts
+    from distilbert.core.text import AddedToken as AddedToken
+    from distilbert.core.text import BatchEncoding as BatchEncoding
+    from distilbert.core.text import DistilBertTokenizer as DistilBertTokenizer
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.bert import BertForMaskedLM as BertForMaskedLM
@@ -43,6 +46,9 @@ _HOMES = {
     "DistilBertForMaskedLM": "torch.heads",
     "DistilBertForSequenceClassification": "torch.heads",
     "DistilBertModel": "torch.encoder",
+    "AddedToken": "core.text",
+    "BatchEncoding": "core.text",
+    "DistilBertTokenizer": "core.text",
     "DistilBertTokenizerFast": "core.text",
     "Distiller": "torch.distill",
     "Finetuner": "torch.finetune",

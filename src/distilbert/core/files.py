@@ -14,6 +14,8 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+ADDED_TOKENS_FILE = "added_tokens.json"
 VOCAB_FILE = "vocab.txt"
 #: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
 FACTS_FILE = "distilbert.json"
@@ -63,6 +65,18 @@ def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
             remedy="Restore the file, or save the model again.",
         )
     return value
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

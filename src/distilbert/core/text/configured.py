@@ -1,0 +1,246 @@
+"""A tokenizer's settings: from arguments, from a folder's files, and back into them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from distilbert.core.files import (
+    ADDED_TOKENS_FILE,
+    SPECIAL_TOKENS_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    VOCAB_FILE,
+    make_folder,
+    read_json,
+    write_atomically,
+)
+from distilbert.core.text.added import AddedToken
+from distilbert.core.text.assembly import Assembly
+from distilbert.core.text.folder import (
+    frame_content,
+    json_text,
+    read_arguments,
+    tokenizer_content,
+    vocabulary_lines,
+    without_gaps,
+)
+from distilbert.core.text.options import UNLIMITED
+from distilbert.core.text.pipeline import Pipeline, lower_cases
+from distilbert.core.text.vocabulary_files import read_vocabulary
+
+#: The published tokenizers' longest input, in tokens.
+MODEL_MAX_LENGTH = 512
+
+
+class Configured(Assembly):
+    """What both tokenizers are made with.
+
+    Args:
+        vocab_file: a ``vocab.txt``, one token a line; or the vocabulary itself, ids by token.
+        tokenizer_file: a ``tokenizer.json``, in place of it.
+        do_lower_case: fold case, and accents with it. None: as the file says or the settings beside it, else
+            as the vocabulary itself is written. Published: True, whatever the vocabulary.
+        unk_token, sep_token, pad_token, cls_token, mask_token: the tokens with a meaning.
+        tokenize_chinese_chars: every CJK ideograph is a word (published: True).
+        strip_accents: drop combining marks; None means exactly when lower-casing.
+        clean_up_tokenization_spaces: decoded text loses the spaces before punctuation and in contractions.
+        clean_text: drop control characters, and make every kind of space a plain one (published: True).
+        wordpieces_prefix: marks the pieces that go on a word (published: "##").
+        additional_special_tokens: further tokens with a meaning; those that are new get ids of their own.
+        added_tokens_decoder: added tokens by id, as ``tokenizer_config.json`` holds them.
+        split_special_tokens: text that spells a special token is text.
+        model_max_length: the longest row in tokens, special ones included.
+        padding_side, truncation_side: "right" or "left".
+        model_input_names: the columns that a call gives where nothing else is asked for.
+
+    Raises:
+        CheckpointError: a file that is missing or that is no vocabulary.
+        ConfigError: no file, or a special token that is not in the vocabulary.
+    """
+
+    is_fast = False
+
+    def __init__(
+        self,
+        vocab_file: str | Path | Mapping[str, int] | None = None,
+        tokenizer_file: str | Path | None = None,
+        *,
+        do_lower_case: bool | None = None,
+        do_basic_tokenize: bool | None = None,
+        never_split: Iterable[str] | None = None,
+        unk_token: Any = "[UNK]",
+        sep_token: Any = "[SEP]",
+        pad_token: Any = "[PAD]",
+        cls_token: Any = "[CLS]",
+        mask_token: Any = "[MASK]",
+        bos_token: Any = None,
+        eos_token: Any = None,
+        tokenize_chinese_chars: bool | None = None,
+        strip_accents: bool | None = None,
+        clean_up_tokenization_spaces: bool = True,
+        clean_text: bool | None = None,
+        wordpieces_prefix: str | None = None,
+        additional_special_tokens: Sequence[str | AddedToken] = (),
+        added_tokens_decoder: Mapping[int, AddedToken] | None = None,
+        split_special_tokens: bool = False,
+        model_max_length: int = MODEL_MAX_LENGTH,
+        padding_side: str = "right",
+        truncation_side: str = "right",
+        model_input_names: Sequence[str] | None = None,
+    ) -> None:
+        source = read_vocabulary(vocab_file, tokenizer_file)
+        asked = {
+            "do_basic_tokenize": do_basic_tokenize,
+            "never_split": None if never_split is None else tuple(never_split),
+            "tokenize_chinese_chars": tokenize_chinese_chars,
+            "strip_accents": strip_accents,
+            "clean_text": clean_text,
+            "wordpieces_prefix": wordpieces_prefix,
+        }
+        changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        if source.pipeline is None and do_lower_case is None and isinstance(vocab_file, str | Path):
+            beside = read_json(Path(vocab_file).parent / TOKENIZER_CONFIG_FILE, missing_is_empty=True)
+            do_lower_case = beside.get("do_lower_case")
+        if source.pipeline is None or do_lower_case is not None:
+            changes["do_lower_case"] = lower_cases(source.ids, do_lower_case)
+        self._pipeline = replace(source.pipeline or Pipeline(), **changes)
+        self._other_way = source.content
+        self.split_special_tokens = split_special_tokens
+        # Peers write 1e30 for "no limit".
+        self.model_max_length = min(model_max_length, UNLIMITED)
+        self.padding_side, self.truncation_side = padding_side, truncation_side
+        if model_input_names is not None:
+            self.model_input_names = list(model_input_names)
+        super().__init__(
+            source.ids,
+            added={**source.added, **(added_tokens_decoder or {})},
+            special={
+                "bos_token": bos_token,
+                "eos_token": eos_token,
+                "unk_token": unk_token,
+                "sep_token": sep_token,
+                "pad_token": pad_token,
+                "cls_token": cls_token,
+                "mask_token": mask_token,
+            },
+            additional_special_tokens=additional_special_tokens,
+            prefix=self._pipeline.wordpieces_prefix,
+            clean_up_tokenization_spaces=clean_up_tokenization_spaces,
+        )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
+        """From a model folder, its settings included, or from a vocabulary's file.
+
+        Args:
+            pretrained_model_name_or_path: the folder or the file.
+            changes: arguments of the constructor, in place of what the folder says.
+
+        Raises:
+            CheckpointError: no vocabulary is there, or one that cannot be read.
+        """
+        arguments = read_arguments(Path(pretrained_model_name_or_path), fast=cls.is_fast)
+        return cls(**{**arguments, **changes})
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+        *,
+        tokenizer_class: str = "DistilBertTokenizer",
+    ) -> tuple[str, ...]:
+        """Write every published file: vocabulary, settings, special and added tokens.
+
+        Args:
+            save_directory: made where it is missing.
+            legacy_format: True leaves ``tokenizer.json`` out.
+            filename_prefix: stands before each file's name, with a hyphen.
+            tokenizer_class: the published class that other programs are to load it with.
+
+        Returns:
+            The files' paths.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        contents = {
+            TOKENIZER_CONFIG_FILE: json_text({**self._settings(), "tokenizer_class": tokenizer_class}),
+            SPECIAL_TOKENS_FILE: json_text(
+                {
+                    name: [one.facts() for one in token] if isinstance(token, list) else token.facts()
+                    for name, token in self.special_tokens_map_extended.items()
+                }
+            ),
+            VOCAB_FILE: vocabulary_lines(self._vocab),
+        }
+        if beyond := {
+            token.content: i for i, token in self._added.items() if token.content not in self._vocab
+        }:
+            contents[ADDED_TOKENS_FILE] = json_text(beyond)
+        if not legacy_format:
+            contents[TOKENIZER_FILE] = json.dumps(self._whole_file(), indent=2, ensure_ascii=False).encode()
+        folder = Path(save_directory)
+        make_folder(folder)
+        prefix = f"{filename_prefix}-" if filename_prefix else ""
+        for name, content in contents.items():
+            write_atomically(folder / f"{prefix}{name}", content)
+        return tuple(str(folder / f"{prefix}{name}") for name in contents)
+
+    def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str]:
+        """Write ``vocab.txt`` alone."""
+        folder = Path(save_directory)
+        make_folder(folder)
+        path = folder / f"{filename_prefix}-{VOCAB_FILE}" if filename_prefix else folder / VOCAB_FILE
+        write_atomically(path, vocabulary_lines(self._vocab))
+        return (str(path),)
+
+    @property
+    def do_lower_case(self) -> bool:
+        return self._pipeline.do_lower_case
+
+    @property
+    def strip_accents(self) -> bool | None:
+        return self._pipeline.strip_accents
+
+    @property
+    def tokenize_chinese_chars(self) -> bool:
+        return self._pipeline.tokenize_chinese_chars
+
+    def _settings(self) -> dict[str, Any]:
+        """What ``tokenizer_config.json`` holds."""
+        return {
+            "do_lower_case": self.do_lower_case,
+            "do_basic_tokenize": self._pipeline.do_basic_tokenize,
+            "never_split": list(self._pipeline.never_split) or None,
+            "strip_accents": self.strip_accents,
+            "tokenize_chinese_chars": self.tokenize_chinese_chars,
+            "clean_text": self._pipeline.clean_text,
+            "wordpieces_prefix": self._pipeline.wordpieces_prefix,
+            "clean_up_tokenization_spaces": self.clean_up_tokenization_spaces,
+            "split_special_tokens": self.split_special_tokens,
+            "model_max_length": self.model_max_length,
+            "padding_side": self.padding_side,
+            "truncation_side": self.truncation_side,
+            "model_input_names": list(self.model_input_names),
+            "added_tokens_decoder": {str(i): token.facts() for i, token in self._added.items()},
+            **self.special_tokens_map,
+        }
+
+    def _whole_file(self) -> dict[str, Any]:
+        """What ``tokenizer.json`` holds."""
+        content = tokenizer_content(
+            self._pipeline, without_gaps(self._vocab), unknown=self.unk_token, other_way=self._other_way
+        )
+        content["added_tokens"] = [{"id": i, **token.facts()} for i, token in self._added.items()]
+        content["post_processor"] = frame_content(
+            (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
+        )
+        return content
+
+    def _looked_for(self) -> list[tuple[int, AddedToken]]:
+        """The added tokens that text is searched for, with their ids; special ones come first."""
+        added = sorted(self._added.items(), key=lambda item: not item[1].special)
+        return [(i, token) for i, token in added if not (token.special and self.split_special_tokens)]

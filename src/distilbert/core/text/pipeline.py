@@ -1,0 +1,109 @@
+"""The settings of BERT's way from text to tokens, in one place for both tokenizers and for the files."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distilbert.core.text.characters import characters
+from distilbert.core.text.normalize import Normalizer
+from distilbert.core.text.wordpiece import MAX_WORD_CHARACTERS
+
+logger = logging.getLogger(__name__)
+
+#: Share of a vocabulary's tokens with capitals above which it is a cased one. Uncased ones have none.
+_CASED_SHARE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """
+    Attributes:
+        do_lower_case: fold case.
+        strip_accents: drop combining marks; None means exactly when lower-casing.
+        tokenize_chinese_chars: every CJK ideograph is a word.
+        clean_text: drop control characters, and make every kind of space a plain one.
+        do_basic_tokenize: do all of the above, and split at punctuation; otherwise at spaces only.
+        never_split: words between spaces that are tokens as they stand.
+        wordpieces_prefix: marks pieces that go on a word.
+        max_word_characters: longer words are unknown.
+    """
+
+    do_lower_case: bool = True
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    clean_text: bool = True
+    do_basic_tokenize: bool = True
+    never_split: tuple[str, ...] = ()
+    wordpieces_prefix: str = "##"
+    max_word_characters: int = MAX_WORD_CHARACTERS
+
+    @property
+    def strips_accents(self) -> bool:
+        return self.do_lower_case if self.strip_accents is None else self.strip_accents
+
+    def normalizer(self) -> Normalizer:
+        wanted = self.do_basic_tokenize
+        return Normalizer(
+            clean_text=wanted and self.clean_text,
+            tokenize_chinese_chars=wanted and self.tokenize_chinese_chars,
+            strip_accents=wanted and self.strips_accents,
+            do_lower_case=wanted and self.do_lower_case,
+        )
+
+    def parts(self) -> dict[str, Any]:
+        """The parts of a ``tokenizer.json`` that do the same."""
+        normalizer = {
+            "type": "BertNormalizer",
+            "clean_text": self.clean_text,
+            "handle_chinese_chars": self.tokenize_chinese_chars,
+            "strip_accents": self.strip_accents,
+            "lowercase": self.do_lower_case,
+        }
+        return {
+            "normalizer": normalizer if self.do_basic_tokenize else None,
+            "pre_tokenizer": {"type": "BertPreTokenizer" if self.do_basic_tokenize else "WhitespaceSplit"},
+            "decoder": {"type": "WordPiece", "prefix": self.wordpieces_prefix, "cleanup": True},
+        }
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "Pipeline | None":
+        """From a ``tokenizer.json``; None where it goes another way than BERT's."""
+        normalizer, splitter, model = (
+            content.get(name) or {} for name in ("normalizer", "pre_tokenizer", "model")
+        )
+        wordpiece = {
+            "wordpieces_prefix": model.get("continuing_subword_prefix", "##"),
+            "max_word_characters": model.get("max_input_chars_per_word", MAX_WORD_CHARACTERS),
+        }
+        if not normalizer and splitter.get("type") == "WhitespaceSplit":
+            return cls(do_basic_tokenize=False, **wordpiece)
+        if normalizer.get("type") != "BertNormalizer" or splitter.get("type") != "BertPreTokenizer":
+            return None
+        return cls(
+            clean_text=normalizer.get("clean_text", True),
+            tokenize_chinese_chars=normalizer.get("handle_chinese_chars", True),
+            strip_accents=normalizer.get("strip_accents"),
+            do_lower_case=normalizer.get("lowercase", True),
+            **wordpiece,
+        )
+
+
+def lower_cases(vocabulary: Iterable[str], asked: bool | None) -> bool:
+    """Whether text is to be lower-cased for a vocabulary: as asked, else as it is written itself.
+
+    A lower-casing tokenizer never reaches a vocabulary's capitals, and what it takes apart (Hangul, accented
+    letters) a cased vocabulary does not have: the contradiction is worth a warning.
+    """
+    lower = characters().lower
+    tokens = [token for token in vocabulary if not token.startswith("[")]
+    capitals = sum(any(c in lower for c in token) for token in tokens)
+    cased = capitals > _CASED_SHARE * len(tokens)
+    if asked and cased:
+        logger.warning(
+            "do_lower_case must fit the vocabulary. Received: True, for a vocabulary where %d of %d tokens "
+            "have capitals. Use do_lower_case=False, or the uncased vocabulary.",
+            capitals,
+            len(tokens),
+        )
+    return not cased if asked is None else asked

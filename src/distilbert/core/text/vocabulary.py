@@ -1,0 +1,398 @@
+"""Tokens and ids: the vocabulary, the tokens added to it, those with a meaning to the model; ids to text."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from distilbert.core.text.added import AddedToken
+from distilbert.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+#: Names of the tokens with a meaning, and the published ones of them.
+SPECIAL_TOKENS: dict[str, str | None] = {
+    "bos_token": None,
+    "eos_token": None,
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+
+#: What a decoded word loses in front of it, and what it becomes; the library's list, in its order.
+_WORD_CLEANING = (
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
+    (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+)  # fmt: skip
+
+#: The same for a whole text: the peer's list, in its order.
+_TEXT_CLEANING = (
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
+    (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+)  # fmt: skip
+
+
+class _SpecialToken:
+    """``cls_token`` and its kin: the token's text, or None; setting it makes it special."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tokens: "Vocabulary | None", owner: type | None = None) -> Any:
+        if tokens is None:
+            return self
+        token = tokens._special.get(self._name)
+        return None if token is None else token.content
+
+    def __set__(self, tokens: "Vocabulary", value: Any) -> None:
+        if value is not None and not isinstance(value, str | AddedToken):
+            raise ConfigError(
+                f"{self._name} must be a token or None.",
+                received=f"{value!r:.80}",
+                remedy="Give it as a string.",
+            )
+        tokens._set_special({self._name: value})
+
+
+class _SpecialTokenId:
+    """``cls_token_id`` and its kin: the token's id, or None; setting it names the token of that id."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name.removesuffix("_id")
+
+    def __get__(self, tokens: "Vocabulary | None", owner: type | None = None) -> Any:
+        if tokens is None:
+            return self
+        token = tokens._special.get(self._name)
+        return None if token is None else tokens.convert_tokens_to_ids(token.content)
+
+    def __set__(self, tokens: "Vocabulary", value: int | None) -> None:
+        setattr(tokens, self._name, None if value is None else tokens.convert_ids_to_tokens(value))
+
+
+class Vocabulary:
+    """Both ways between tokens and ids, and the way from ids to text.
+
+    Args:
+        ids: of the vocabulary's own tokens.
+        added: tokens beside them, or flags of some of them, by id.
+        special: by name (``SPECIAL_TOKENS``), the tokens with a meaning.
+        additional_special_tokens: further ones.
+        prefix: marks the pieces that go on a word.
+        clean_up_tokenization_spaces: decoded text loses the spaces before punctuation and in contractions.
+
+    Raises:
+        ConfigError: a special token that neither the vocabulary nor the added tokens have.
+    """
+
+    bos_token, eos_token, unk_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
+    sep_token, pad_token, cls_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
+    mask_token = _SpecialToken()
+    bos_token_id, eos_token_id, unk_token_id = _SpecialTokenId(), _SpecialTokenId(), _SpecialTokenId()
+    sep_token_id, pad_token_id, cls_token_id = _SpecialTokenId(), _SpecialTokenId(), _SpecialTokenId()
+    mask_token_id = _SpecialTokenId()
+
+    def __init__(
+        self,
+        ids: Mapping[str, int],
+        *,
+        added: Mapping[int, AddedToken],
+        special: Mapping[str, str | AddedToken | None],
+        additional_special_tokens: Sequence[str | AddedToken],
+        prefix: str,
+        clean_up_tokenization_spaces: bool,
+    ) -> None:
+        self._vocab = dict(ids)
+        self._tokens = {number: token for token, number in self._vocab.items()}
+        self._added: dict[int, AddedToken] = dict(sorted(added.items()))
+        self._all_ids = self.get_vocab()
+        self._special: dict[str, AddedToken] = {}
+        self._additional: list[AddedToken] = []
+        self._prefix = prefix
+        self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
+        if lacking := [
+            f"{n}={t}" for n, t in special.items() if t is not None and str(t) not in self._all_ids
+        ]:
+            # Ids of its own would mean nothing to any model: such a vocabulary is another family's.
+            raise ConfigError(
+                "Every special token must be in the vocabulary.",
+                received=f"a vocabulary without {', '.join(lacking)}",
+                remedy="Name the tokens that this vocabulary uses, or choose the vocabulary that has them.",
+            )
+        self._set_special(special)
+        self._add_additional(additional_special_tokens, replace=True)
+
+    # Sizes and listings.
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens of the vocabulary itself; ``len`` counts the added ones too."""
+        return len(self._tokens)
+
+    def __len__(self) -> int:
+        return len(self._tokens.keys() | self._added.keys())
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        return self.get_vocab()
+
+    def get_vocab(self) -> dict[str, int]:
+        """Ids of all tokens, the added ones included."""
+        return {**self._vocab, **self.added_tokens_encoder}
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Ids of the added tokens, among them the vocabulary's own special ones."""
+        return self.added_tokens_encoder
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        return dict(self._added)
+
+    @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        return {token.content: number for number, token in self._added.items()}
+
+    # Special tokens.
+
+    @property
+    def additional_special_tokens(self) -> list[str]:
+        return [token.content for token in self._additional]
+
+    @additional_special_tokens.setter
+    def additional_special_tokens(self, tokens: Sequence[str | AddedToken]) -> None:
+        self._add_additional(tokens, replace=True)
+
+    @property
+    def additional_special_tokens_ids(self) -> list[int]:
+        return [self._id(token.content) for token in self._additional]
+
+    @property
+    def pad_token_type_id(self) -> int:
+        return 0
+
+    @property
+    def special_tokens_map(self) -> dict[str, Any]:
+        """The special tokens by name; lists hold several."""
+        named: dict[str, Any] = {name: token.content for name, token in self._special.items()}
+        return {
+            **named,
+            **({"additional_special_tokens": self.additional_special_tokens} if self._additional else {}),
+        }
+
+    @property
+    def special_tokens_map_extended(self) -> dict[str, Any]:
+        """``special_tokens_map`` with their flags."""
+        named: dict[str, Any] = dict(self._special)
+        return {
+            **named,
+            **({"additional_special_tokens": list(self._additional)} if self._additional else {}),
+        }
+
+    @property
+    def all_special_tokens_extended(self) -> list[AddedToken]:
+        tokens = {token.content: token for token in (*self._special.values(), *self._additional)}
+        return list(tokens.values())
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        return [token.content for token in self.all_special_tokens_extended]
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        return [self._id(token) for token in self.all_special_tokens]
+
+    def add_special_tokens(
+        self,
+        special_tokens_dict: Mapping[str, Any],
+        replace_additional_special_tokens: bool = True,
+    ) -> int:
+        """Give tokens a meaning, adding those that the vocabulary lacks.
+
+        Args:
+            special_tokens_dict: by name (``cls_token``, …), or a list as ``additional_special_tokens``.
+            replace_additional_special_tokens: the list replaces the present one, whose tokens stay added.
+
+        Returns:
+            How many tokens are new: the rows that a model's embedding must grow by.
+
+        Raises:
+            ConfigError: a name that no special token has, or a value of the wrong kind.
+        """
+        before = len(self)
+        for name, value in special_tokens_dict.items():
+            if name == "additional_special_tokens":
+                if isinstance(value, str) or not all(isinstance(t, str | AddedToken) for t in value):
+                    raise ConfigError(
+                        "additional_special_tokens must be a list of tokens.",
+                        received=f"{value!r:.80}",
+                        remedy="Put it between brackets.",
+                    )
+                self._add_additional(value, replace=replace_additional_special_tokens)
+            elif name in SPECIAL_TOKENS:
+                setattr(self, name, value)
+            else:
+                raise ConfigError(
+                    "A special token has one of the names " + ", ".join(SPECIAL_TOKENS) + ".",
+                    received=f"{name!r}",
+                    remedy="Add a token without such a meaning to additional_special_tokens.",
+                )
+        return len(self) - before
+
+    def add_tokens(
+        self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
+    ) -> int:
+        """Add tokens that text is searched for before it is split.
+
+        Args:
+            new_tokens: one or more. One that the vocabulary has keeps its id.
+            special_tokens: they have a meaning, and are left out of decoded text on request.
+
+        Returns:
+            How many are new: the rows that a model's embedding must grow by
+            (``model.resize_token_embeddings(len(tokenizer))``).
+        """
+        before = len(self)
+        given = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
+        self._add([AddedToken.read(token, special=special_tokens) for token in given])
+        return len(self) - before
+
+    def sanitize_special_tokens(self) -> int:
+        """The peer's older name for ``add_tokens`` of the special ones; they are always added here."""
+        return 0
+
+    # Both ways.
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any:
+        """The id of a token, or those of several; a token that is not known is the unknown one."""
+        if tokens is None:
+            return None
+        return self._id(tokens) if isinstance(tokens, str) else [self._id(token) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """The token of an id, or those of several.
+
+        Raises:
+            DataError: an id that no token has.
+        """
+        if isinstance(ids, int):
+            return self._token(ids)
+        skipped = {i for i, token in self._added.items() if token.special} if skip_special_tokens else set()
+        return [self._token(int(number)) for number in ids if int(number) not in skipped]
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """The text of tokens: pieces joined to their words, words set apart by spaces."""
+        words = []
+        for i, token in enumerate(tokens):
+            word = token
+            if i:
+                goes_on = token.startswith(self._prefix)
+                word = token[len(self._prefix) :] if goes_on else f" {token}"
+            if " " in word or "'" in word:
+                for dirty, tidy in _WORD_CLEANING:
+                    word = word.replace(dirty, tidy)
+            words.append(word)
+        return "".join(words)
+
+    @staticmethod
+    def clean_up_tokenization(out_string: str) -> str:
+        """Without the spaces before punctuation and in English contractions."""
+        for dirty, tidy in _TEXT_CLEANING:
+            out_string = out_string.replace(dirty, tidy)
+        return out_string
+
+    def decode(
+        self,
+        token_ids: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> str:
+        """The text of ids.
+
+        Args:
+            token_ids: one id, or a list or array [S] of them.
+            skip_special_tokens: leave the special tokens out.
+            clean_up_tokenization_spaces: None means what the tokenizer was made with.
+
+        Raises:
+            DataError: an id that no token has.
+        """
+        ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
+        tokens = self.convert_ids_to_tokens([ids] if isinstance(ids, int) else ids, skip_special_tokens)
+        text = self.convert_tokens_to_string(tokens)
+        if clean_up_tokenization_spaces is None:
+            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        return self.clean_up_tokenization(text) if clean_up_tokenization_spaces else text
+
+    def batch_decode(
+        self,
+        sequences: Iterable[Any],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> list[str]:
+        """The text of each row of ids."""
+        return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
+
+    # Within.
+
+    def _vocabulary_changed(self) -> None:
+        """Whoever looks for tokens in text learns here that there are others."""
+
+    def _id(self, token: str) -> int:
+        number = self._all_ids.get(token)
+        if number is not None:
+            return number
+        unknown = self._special.get("unk_token")
+        if unknown is None:
+            raise DataError(
+                "A token must be in the vocabulary where there is none for unknown ones.",
+                received=f"{token!r:.80}",
+                remedy="Set unk_token.",
+            )
+        return self._all_ids[unknown.content]
+
+    def _token(self, number: int) -> str:
+        added = self._added.get(number)
+        if added is not None:
+            return added.content
+        try:
+            return self._tokens[number]
+        except KeyError:
+            raise DataError(
+                f"An id must be one of the vocabulary's, 0 to {max(*self._tokens, *self._added)}.",
+                received=f"{number}",
+                remedy="Decode with the tokenizer of the model that the ids come from.",
+            ) from None
+
+    def _set_special(self, tokens: Mapping[str, str | AddedToken | None]) -> None:
+        for name, value in tokens.items():
+            if value is None:
+                self._special.pop(name, None)
+            else:
+                self._special[name] = self._as_special(value)
+        self._add([token for name in tokens if (token := self._special.get(name))])
+
+    def _add_additional(self, tokens: Sequence[str | AddedToken], *, replace: bool) -> None:
+        given = [self._as_special(token) for token in tokens]
+        kept = [] if replace else self._additional
+        self._additional = list({token.content: token for token in (*kept, *given)}.values())
+        self._add(given)
+
+    def _as_special(self, value: str | AddedToken) -> AddedToken:
+        """The token, with the flags that it has already where only its text is given."""
+        known = self._added.get(self._all_ids.get(str(value), -1))
+        if isinstance(value, str) and known is not None:
+            return replace(known, special=True)
+        return replace(AddedToken.read(value, special=True), special=True)
+
+    def _add(self, tokens: Sequence[AddedToken]) -> None:
+        """Know these as added: with their own ids where the vocabulary has them, else with the next."""
+        free = max(self._all_ids.values()) + 1
+        for token in tokens:
+            if token.content:
+                number = self._all_ids.setdefault(token.content, free)
+                free = max(free, number + 1)
+                self._added[number] = token
+        self._added = dict(sorted(self._added.items()))
+        self._vocabulary_changed()

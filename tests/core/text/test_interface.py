@@ -1,0 +1,422 @@
+"""Rows, columns and their encodings are the peer's, for every combination of the published arguments."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import transformers
+from any_text import any_text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from distilbert import AddedToken, BatchEncoding, DistilBertTokenizer, DistilBertTokenizerFast
+from distilbert.errors import ConfigError, DataError
+
+KINDS = [DistilBertTokenizer, DistilBertTokenizerFast]
+
+
+@pytest.fixture(scope="module")
+def all_three(minilm: Path) -> tuple[Any, Any, Any]:
+    file = str(minilm / "vocab.txt")
+    return (
+        DistilBertTokenizer(file),
+        DistilBertTokenizerFast(file),
+        transformers.DistilBertTokenizerFast(file, model_max_length=512),
+    )
+
+
+@pytest.fixture(params=KINDS)
+def ours(request: pytest.FixtureRequest, minilm: Path) -> Any:
+    return request.param(minilm / "vocab.txt")
+
+
+words = st.lists(any_text, min_size=1, max_size=4)
+batches = st.one_of(
+    st.tuples(st.lists(any_text, min_size=1, max_size=4), st.none(), st.just(False)),
+    st.lists(st.tuples(any_text, any_text), min_size=1, max_size=4).map(
+        lambda pairs: ([a for a, _ in pairs], [b for _, b in pairs], False)
+    ),
+    st.tuples(st.lists(words, min_size=1, max_size=4), st.none(), st.just(True)),
+)
+options = st.fixed_dictionaries(
+    {
+        "add_special_tokens": st.booleans(),
+        "padding": st.sampled_from([False, True, "max_length"]),
+        "padding_side": st.sampled_from(["left", "right"]),
+        "return_token_type_ids": st.booleans(),
+        "return_attention_mask": st.booleans(),
+        "return_special_tokens_mask": st.booleans(),
+        "return_offsets_mapping": st.booleans(),
+        "return_overflowing_tokens": st.booleans(),
+        "return_length": st.booleans(),
+    },
+    optional={"stride": st.sampled_from([1, 2])},
+)
+lengths = st.sampled_from(
+    [{}, {"truncation": True}, {"truncation": True, "max_length": 16}, {"truncation": True, "max_length": 9}]
+)
+
+
+@settings(
+    max_examples=400, deadline=None, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(
+    batch=batches,
+    options=options,
+    length=lengths,
+    side=st.sampled_from(["left", "right"]),
+    single=st.booleans(),
+)
+def test_rows_are_the_peers(
+    batch: Any, options: Any, length: Any, side: str, single: bool, all_three
+) -> None:
+    first, second, is_words = batch
+    if single:
+        # The peer takes an empty second text for none, alone but not in a batch.
+        first, second = first[0], None if second is None else second[0] or "x"
+    if options["padding"] == "max_length" and "max_length" not in length:
+        options = {**options, "padding": True}  # 512 columns of padding show nothing
+    made = []
+    for tokenizer in all_three:
+        tokenizer.truncation_side = side
+        made.append(tokenizer(first, second, is_split_into_words=is_words, **options, **length))
+    python, fast, peer = made
+    assert python.data == fast.data
+    theirs = dict(peer)
+    if "offset_mapping" in theirs:
+        rows = theirs["offset_mapping"]
+        nested = bool(rows) and isinstance(rows[0], list)
+        theirs["offset_mapping"] = (
+            [[tuple(o) for o in row] for row in rows] if nested else [tuple(o) for o in rows]
+        )
+    if single and options["return_length"] and not options["return_overflowing_tokens"]:
+        theirs["length"] = theirs["length"][0]  # the peer keeps a list around this one number
+    assert list(fast) == list(theirs)
+    assert fast.data == theirs
+    for i in range(len(peer.encodings)):
+        for ours in (python, fast):
+            assert ours.word_ids(i) == peer.word_ids(i)
+            assert ours.sequence_ids(i) == peer.sequence_ids(i)
+            assert ours.tokens(i) == all_three[2].convert_ids_to_tokens(peer.encodings[i].ids)
+
+
+@pytest.mark.parametrize("strategy", ["only_first", "only_second", "longest_first"])
+@pytest.mark.parametrize("length", [9, 10, 13, 30])
+def test_pairs_are_cut_as_the_peers(strategy: str, length: int, all_three) -> None:
+    pairs = [
+        ("one two three four five six seven", "a b c d e f g"),
+        ("one two three", "a b c d e f g h i j k l"),
+    ]
+    texts, seconds = zip(*pairs, strict=True)
+    for overflowing in (False, True):
+        outcomes = []
+        for tokenizer in all_three:
+            tokenizer.truncation_side = "right"
+            arguments = {
+                "truncation": strategy,
+                "max_length": length,
+                "return_overflowing_tokens": overflowing,
+            }
+            try:
+                outcomes.append(tokenizer(list(texts), list(seconds), stride=1, **arguments)["input_ids"])
+            except Exception as error:
+                outcomes.append(type(error).__name__)
+        if isinstance(outcomes[2], str):
+            assert outcomes[:2] == ["DataError"] * 2
+        else:
+            assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_what_a_row_lacks_is_said(ours) -> None:
+    batch = ours(["one two three four five", "one"], truncation=True, max_length=5)
+    assert batch.dropped == (2, 0)
+    windows = ours("one two three four five", truncation=True, max_length=5, return_overflowing_tokens=True)
+    assert windows.dropped == (2, 3)
+    assert windows["overflow_to_sample_mapping"] == [0, 0]
+    assert [e.dropped for e in windows.encodings] == [2, 3]
+    assert windows.encodings[0].overflowing == [windows.encodings[1]]
+
+
+def test_the_ways_between_characters_words_and_tokens(all_three) -> None:
+    """Every index of both texts, and those beyond."""
+    text, pair = "Unaffable people, naïve ones", "who's there"
+    python, fast, peer = (tokenizer(text, pair) for tokenizer in all_three)
+    for mine in (python, fast):
+        assert mine.n_sequences == peer.n_sequences == 2
+        for sequence in (0, 1):
+            for i in range(40):
+                for way in ("char_to_token", "char_to_word", "word_to_tokens", "word_to_chars"):
+                    if way == "char_to_word" and mine.char_to_token(i, sequence_index=sequence) is None:
+                        assert mine.char_to_word(i, sequence_index=sequence) is None
+                        continue
+                    theirs = (
+                        getattr(peer, way)(i, sequence_index=sequence)
+                        if _knows(peer, way, i, sequence)
+                        else None
+                    )
+                    got = getattr(mine, way)(i, sequence_index=sequence)
+                    assert got == (tuple(theirs) if isinstance(theirs, tuple) else theirs), (way, i)
+        for i in range(len(peer["input_ids"])):
+            for way in ("token_to_chars", "token_to_word", "token_to_sequence"):
+                theirs = getattr(peer, way)(i)
+                got = getattr(mine, way)(i)
+                assert got == (tuple(theirs) if isinstance(theirs, tuple) else theirs), (way, i)
+        assert mine.token_to_word(-2) == 3  # the peer's own count from the end fails
+        assert mine[0].tokens == peer[0].tokens
+
+
+def _knows(peer: Any, way: str, index: int, sequence: int) -> bool:
+    """The peer raises where there is no such word; ours says None."""
+    try:
+        getattr(peer, way)(index, sequence_index=sequence)
+    except (TypeError, OverflowError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", ["np", "pt"])
+def test_arrays(kind: str, ours) -> None:
+    texts = ["one", "two words"]
+    batch = ours(texts, padding=True, return_tensors=kind, return_token_type_ids=True, return_length=True)
+    lists = ours(texts, padding=True, return_token_type_ids=True, return_length=True)
+    for name, column in lists.items():
+        assert str(batch[name].dtype).endswith("int64")
+        assert batch[name].tolist() == column
+    assert batch.input_ids is batch["input_ids"]
+    assert ours("one", return_tensors=kind)["input_ids"].shape == (1, 3)
+    assert ours("one").convert_to_tensors(kind, prepend_batch_axis=True)["input_ids"].shape == (1, 3)
+    if kind == "pt":
+        assert batch.to("meta")["input_ids"].device.type == "meta"
+    with pytest.raises(DataError, match="Add padding=True"):
+        ours(texts, return_tensors=kind)
+
+
+def test_batches_survive_pickling_and_act_like_dictionaries(ours) -> None:
+    batch = ours(["one two", "three"], padding=True)
+    again = pickle.loads(pickle.dumps(batch))
+    assert again.data == batch.data
+    assert again.tokens(1) == batch.tokens(1) == ["[CLS]", "three", "[SEP]", "[PAD]"]
+    assert {**batch} == dict(batch.items())
+    assert batch[:1] == {"input_ids": batch["input_ids"][:1], "attention_mask": [[1, 1, 1, 1]]}
+    assert type(batch)({"a": 1}).data == {"a": 1}  # how the peer's Trainer moves a batch
+    with pytest.raises(AttributeError, match="no column or attribute 'labels'"):
+        _ = batch.labels
+    with pytest.raises(DataError, match="columns from elsewhere"):
+        BatchEncoding({"input_ids": [1]}).tokens()
+
+
+def test_padding_what_was_made_one_by_one(all_three) -> None:
+    rows = [{"input_ids": [101, 5, 102], "labels": 1}, {"input_ids": [101, 5, 6, 7, 102], "labels": 0}]
+    arrays = [{"input_ids": np.array(row["input_ids"]), "labels": row["labels"]} for row in rows]
+    python, fast, peer = all_three
+    for options in (
+        {}, {"padding": "max_length", "max_length": 8}, {"pad_to_multiple_of": 4}, {"padding_side": "left"},
+        {"return_tensors": "np"}, {"return_attention_mask": False},
+    ):  # fmt: skip
+        for features in (rows, arrays, {"input_ids": [r["input_ids"] for r in rows]}, rows[0]):
+            if features is rows[0] and options.get("return_tensors"):
+                continue  # the peer fails on the one number that the label is
+            theirs = peer.pad(copy.deepcopy(features), **options)  # it changes what it is given
+            for ours in (python, fast):
+                mine = ours.pad(features, **options)
+                assert set(mine) == set(theirs)
+                for name in mine:
+                    assert np.array_equal(mine[name], theirs[name]), (name, options)
+    with pytest.raises(DataError, match="must have input_ids"):
+        python.pad({"labels": [1]})
+    with pytest.raises(DataError, match="same columns"):
+        python.pad([rows[0], {"input_ids": [1]}])
+
+
+def test_the_peers_collator_takes_ours(ours) -> None:
+    collator = transformers.DataCollatorWithPadding(ours)
+    batch = collator([dict(ours("one")), dict(ours("two words"))])
+    assert batch["input_ids"].shape == (2, 4)
+    masked = transformers.DataCollatorForLanguageModeling(ours, mlm_probability=0.5)(
+        [dict(ours("one two three"))]
+    )
+    assert masked["labels"].shape == (1, 5)
+
+
+def test_rows_of_ids(all_three) -> None:
+    first, second = [5, 6, 7, 8], [9, 10, 11]
+    python, _, peer = all_three
+    assert python.build_inputs_with_special_tokens(first, second) == peer.build_inputs_with_special_tokens(
+        first, second
+    )
+    for pair in (None, second):
+        types = python.create_token_type_ids_from_sequences(first, pair)
+        assert types == peer.create_token_type_ids_from_sequences(first, pair)
+        mask = [1, 0, 0, 0, 0, 1] + ([0, 0, 0, 1] if pair else [])
+        assert python.get_special_tokens_mask(first, pair) == mask
+        for options in (
+            {},
+            {"truncation": True, "max_length": 7},
+            {"padding": "max_length", "max_length": 12},
+        ):
+            theirs = peer.prepare_for_model(first, pair, **options)
+            assert dict(python.prepare_for_model(first, pair, **options)) == dict(theirs)
+    row = python.build_inputs_with_special_tokens(first)
+    assert python.get_special_tokens_mask(row, already_has_special_tokens=True) == [1, 0, 0, 0, 0, 1]
+    for options in ({"num_tokens_to_remove": 2}, {"num_tokens_to_remove": 2, "stride": 1}, {}):
+        assert python.truncate_sequences(first, **options) == peer.truncate_sequences(first, **options)
+    assert python.truncate_sequences(first, second, 2, "only_second") == peer.truncate_sequences(
+        first, second, 2, "only_second"
+    )
+    with pytest.raises(DataError, match="are one row"):
+        python.get_special_tokens_mask(row, first, already_has_special_tokens=True)
+
+
+def test_added_tokens(all_three, minilm: Path) -> None:
+    python, fast = (kind(minilm / "vocab.txt") for kind in KINDS)
+    for ours in (python, fast):
+        assert (
+            ours.add_tokens(["hello", "brandnew", AddedToken("Other", normalized=False)]) == 2
+        )  # it has "hello"
+        assert ours.add_tokens("brandnew") == 0
+        assert (ours.vocab_size, len(ours)) == (30522, 30524)
+        assert ours.tokenize("a brandnew Other other") == ["a", "brandnew", "Other", "other"]
+        assert ours.convert_tokens_to_ids(["brandnew", "Other", "nosuchtoken"]) == [
+            30522,
+            30523,
+            ours.unk_token_id,
+        ]
+        assert ours.add_special_tokens({"additional_special_tokens": ["<s>"], "mask_token": "<m>"}) == 2
+        assert ours.special_tokens_map["additional_special_tokens"] == ["<s>"]
+        assert (ours.mask_token, ours.mask_token_id) == ("<m>", 30525)
+        assert ours.decode(ours.encode("x<s>y <m>"), skip_special_tokens=True) == "x y"
+        ours.cls_token_id = ours.convert_tokens_to_ids("hello")
+        assert ours.encode("a")[0] == ours.cls_token_id
+        ours.bos_token = None
+        assert ours.bos_token_id is None
+        with pytest.raises(ConfigError, match="has one of the names"):
+            ours.add_special_tokens({"sun_token": "x"})
+        with pytest.raises(ConfigError, match="between brackets"):
+            ours.add_special_tokens({"additional_special_tokens": "x"})
+    assert python.get_vocab() == fast.get_vocab() == fast.vocab
+    assert python.added_tokens_decoder == fast.added_tokens_decoder
+
+
+def test_words_that_are_never_split(minilm: Path) -> None:
+    ours = DistilBertTokenizer(minilm / "vocab.txt", never_split=["Don't", "hello", "-x-"])
+    peer = transformers.DistilBertTokenizer(
+        minilm / "vocab.txt", never_split=["Don't", "hello", "-x-"], do_lower_case=False
+    )
+    for text in ("Don't Don't. hello!", " hello -x-\tdon't -x-y"):
+        mine = DistilBertTokenizer(
+            minilm / "vocab.txt", do_lower_case=False, never_split=["Don't", "hello", "-x-"]
+        )
+        assert mine.encode(text) == peer.encode(text)
+    assert ours("say hello", return_offsets_mapping=True)["offset_mapping"][2] == (4, 9)
+    with pytest.raises(ConfigError, match="Use DistilBertTokenizer"):
+        DistilBertTokenizerFast(minilm / "vocab.txt", never_split=["a"])
+
+
+def test_every_argument_has_an_effect(minilm: Path) -> None:
+    """Also those that change nothing in the peer's fast tokenizer."""
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "@a",
+        "a",
+        "b",
+        "##b",
+        "é",
+        "e",
+        "a\u200d",
+        "中",
+        "##中",
+        "<u>",
+    ]
+    ids = {token: i for i, token in enumerate(vocabulary)}
+
+    def tokens(kind: type, text: str, **options: Any) -> list[str]:
+        result: list[str] = kind(ids, **{"do_lower_case": True, **options}).tokenize(text)
+        return result
+
+    for kind in KINDS:
+        assert tokens(kind, "AB") == ["a", "##b"]
+        assert tokens(kind, "AB", do_lower_case=False) == ["[UNK]"]
+        assert tokens(kind, "é") == ["e"]
+        assert tokens(kind, "é", strip_accents=False) == ["é"]
+        assert tokens(kind, "b中") == ["b", "中"]
+        assert tokens(kind, "b中", tokenize_chinese_chars=False) == ["b", "##中"]
+        assert tokens(kind, "a\u200d") == ["a"]
+        assert tokens(kind, "a\u200d", clean_text=False) == ["a\u200d"]
+        assert tokens(kind, "ba", wordpieces_prefix="@") == ["b", "@a"]
+        assert tokens(kind, "a,", do_basic_tokenize=False) == ["[UNK]"]
+        assert tokens(kind, "[MASK]", split_special_tokens=True) == ["[UNK]"] * 3
+        assert tokens(kind, "c", unk_token="<u>") == ["<u>"]
+        for name in ("cls_token", "sep_token", "pad_token", "mask_token"):
+            assert getattr(kind(ids, **{name: "<u>"}), f"{name}_id") == ids["<u>"]
+        assert kind(ids, cls_token="<u>").encode("a") == [14, 6, 3]
+        assert kind(ids, pad_token="<u>")(["a", "ab"], padding=True)["input_ids"][0][-1] == 14
+        assert kind(ids, padding_side="left")(["a", "ab"], padding=True)["attention_mask"][0] == [0, 1, 1, 1]
+        assert kind(ids, truncation_side="left").encode("a b", truncation=True, max_length=3) == [2, 7, 3]
+        assert kind(ids, model_max_length=3).encode("a b", truncation=True) == [2, 6, 3]
+        assert "token_type_ids" in kind(ids, model_input_names=["input_ids", "token_type_ids"])("a")
+    full = DistilBertTokenizerFast(minilm / "vocab.txt")
+    assert full.decode(full.encode("don't")) == "[CLS] don't [SEP]"
+    plain = DistilBertTokenizerFast(minilm / "vocab.txt", clean_up_tokenization_spaces=False)
+    assert plain.decode(plain.encode("don't")) == "[CLS] don ' t [SEP]"
+
+
+def test_processes_and_threads_change_nothing(minilm: Path) -> None:
+    texts = [f"text number {i} is naïve" for i in range(600)]
+    alone = DistilBertTokenizer(minilm / "vocab.txt")
+    several = DistilBertTokenizer(minilm / "vocab.txt", num_proc=2)
+    assert several(texts).data == alone(texts).data
+    for kind in KINDS:
+        tokenizer = pickle.loads(pickle.dumps(kind(minilm / "vocab.txt")))
+        with ThreadPoolExecutor(4) as pool:
+            rows = list(pool.map(tokenizer.encode, texts))
+        assert rows == alone(texts)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "sentence"),
+    [
+        (["a"], {"padding": "shortest"}, ConfigError, "padding must be True, False or one of"),
+        (["a"], {"truncation": "all"}, ConfigError, "truncation must be True, False or one of"),
+        (["a"], {"max_length": 0, "truncation": True}, ConfigError, "whole number of tokens"),
+        (["a"], {"max_length": 1, "truncation": True}, ConfigError, "room for its special tokens"),
+        (["a"], {"padding_side": "top", "padding": True}, ConfigError, "must be right or left"),
+        (
+            ["a"],
+            {"padding": True, "truncation": True, "max_length": 12, "pad_to_multiple_of": 8},
+            ConfigError,
+            "Choose max_length=8",
+        ),
+        (
+            ["a b c d"],
+            {"truncation": True, "max_length": 4, "stride": 2, "return_overflowing_tokens": True},
+            ConfigError,
+            "longer than what they share",
+        ),
+        ([None], {}, DataError, "There must be a text"),
+        ([7], {}, DataError, "must be a string or a list"),
+        ([["a", None]], {}, DataError, "valid Unicode.*at row 1"),
+        (["\ud800"], {}, DataError, "valid Unicode"),
+        ([["a"], ["b", "c"]], {}, DataError, "1 first texts and 2 second ones"),
+        (["a", ["b"]], {}, DataError, "must be one text"),
+    ],
+)
+def test_wrong_calls(arguments: list, options: dict, error: type, sentence: str, ours) -> None:
+    with pytest.raises(error, match=sentence):
+        ours(*arguments, **options)
+
+
+def test_it_warns_once_of_rows_that_are_too_long(ours, caplog) -> None:
+    for _ in range(2):
+        ours("word " * 600)
+    assert [r.message for r in caplog.records] == [
+        "A row must be at most 512 tokens long for the model. Received: 602. Add truncation=True."
+    ]
