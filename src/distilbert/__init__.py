@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from distilbert.core.text import BatchEncoding as BatchEncoding
     from distilbert.core.text import DistilBertTokenizer as DistilBertTokenizer
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
+    from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.bert import BertForMaskedLM as BertForMaskedLM
     from distilbert.torch.bert import BertForSequenceClassification as BertForSequenceClassification
@@ -58,6 +59,7 @@ _HOMES = {
     "Pretrainer": "torch.distill",
     "TextClassifier": "torch.classifier",
     "evaluate": "torch.evaluate",
+    "train_tokenizer": "core.text.trainer",
     "shrink": "core.surgery",
 }
 

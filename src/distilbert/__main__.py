@@ -2,6 +2,6 @@
 
 import sys
 
-from distilbert.cli.main import main
+from distilbert.cli.entry import main
 
 sys.exit(main())

@@ -113,3 +113,57 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="must be writable"), new_folder(tmp_path / "file" / "out"):
         pytest.fail("work was begun")
+
+
+def test_force_carries_whole_folders_and_links(tmp_path: Path) -> None:
+    """Also a model that stands inside, and names that a model's folder has too."""
+    old = model(tmp_path / "out")
+    model(old / "mine", "another model")
+    (old / "notes").mkdir()
+    for name in ("report.json", "vocab.txt"):
+        (old / "notes" / name).write_text("notes")
+    (old / "empty").mkdir()
+    (old / "link").symlink_to(tmp_path)
+    (old / "report.html").write_text("my report")
+    with new_folder(old, force=True) as folder:
+        fill(folder, "new")
+    assert (old / "link").is_symlink()
+    assert (old / "empty").is_dir()
+    (old / "link").unlink()
+    assert everything(old) == {
+        "config.json": "new",
+        "model.safetensors": "new",
+        "mine/config.json": "another model",
+        "mine/model.safetensors": "another model",
+        "notes/report.json": "notes",
+        "notes/vocab.txt": "notes",
+        "report.html": "my report",
+    }
+
+
+def test_force_merges_folders_that_are_written_anew(tmp_path: Path) -> None:
+    """A quickstart's folder holds models; what a user put beside and into them stays."""
+    old = tmp_path / "out"
+    model(old / "teacher")
+    (old / "distilbert.json").write_text("{}")
+    (old / "teacher" / "pytorch_model.bin").write_text("stale weights")
+    (old / "teacher" / "remarks.txt").write_text("mine")
+    model(old / "my-own", "mine")
+    with new_folder(old, force=True) as folder:
+        model(folder / "teacher", "new")
+        (folder / "distilbert.json").write_text("{}")
+    assert everything(old) == {
+        "distilbert.json": "{}",
+        "teacher/config.json": "new",
+        "teacher/model.safetensors": "new",
+        "teacher/remarks.txt": "mine",
+        "my-own/config.json": "mine",
+        "my-own/model.safetensors": "mine",
+    }
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "circle"])
+def test_a_name_that_no_folder_can_have(name: str, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(OutputError), new_folder(tmp_path / name):
+        pytest.fail("work was begun")

@@ -8,6 +8,7 @@ import pytest
 
 from distilbert import LabelledTexts
 from distilbert.core.data.sources import read_rows, read_texts
+from distilbert.core.tasks import SequenceClassification
 from distilbert.errors import DataError
 
 TEXTS = ["A first text.", 'One with "quotes", commas\nand a line break.', "Ünïcödé — 文字 🙂."]
@@ -88,11 +89,18 @@ def test_columns_by_synonym_and_by_name(tmp_path: Path) -> None:
         ("a.csv", b"text,sentiment\nx,y\n", "named label or .*columns text, sentiment .*--label-column"),
         ("a.csv", b"text,label\nx,y\nz\n", "another number at line 3"),
         ("a.csv", b'text,label\n"x,y\n', "well-formed.*line"),
-        ("a.csv", b"text,label\nx,y\n,z\n", "no text at line 3"),
-        ("a.csv", b"text,label\nx,y\nz, \n", "no label at line 3"),
-        ("a.csv", b"text,label\nx,y\ncaf\xe9,z\n", r"UTF-8. Received: the byte 0xe9 at line 3, byte 18"),
-        ("a.txt", b"one\ntwo\nthr\xffee\n", "the byte 0xff at line 3, byte 11"),
+        ("a.csv", b"text,label\nx,y\n,z\n", "'' as text at line 3"),
+        ("a.csv", b"text,label\nx,y\nz, \n", "' ' as label at line 3"),
+        ("a.csv", b"text,label\nx,y\ncaf\xe9,z\n", r"UTF-8. Received: 0xe9 at line 3, byte 19"),
+        ("a.txt", b"one\ntwo\nthr\xffee\n", "0xff at line 3, byte 12"),
         ("a.jsonl", b'{"text": "x", "label": "y"}\n{"text": \n', "one JSON object.*line 2"),
+        ("a.txt", b"\xef\xbb\xbfone\n\xff\n", "0xff at line 2, byte 8"),
+        ("a.csv", b"text,label,text\nx,y,z\n", "text more than once in"),
+        ("a.jsonl", b'{"text": "x", "label": NaN}\n', "nan as label at line 1"),
+        ("a.jsonl", b'{"text": "x", "label": "\\ud800"}\n', "as label at line 1"),
+        ("a.jsonl", b'{"text": ["x"], "label": 1}\n', "as text at line 1"),
+        ("a" * 300 + ".csv", None, "must exist"),
+        ("a.txt.gz", gzip.compress(b"some text\n" * 99, mtime=0)[:20] + b"\xff" * 30, "readable and whole"),
         ("a.jsonl", b"[1]\n", "one JSON object.*line 1"),
         ("a.jsonl", b"[" * 99999 + b"\n", "one JSON object.*line 1"),
         ("a.parquet", b"PAR1 nothing PAR1", "must be whole"),
@@ -107,7 +115,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, name: str, content: object, 
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"(?s){sentence}"):
-        list(read_texts(path)) if name.endswith(".txt") else LabelledTexts.read(path)
+        list(read_texts(path)) if ".txt" in name else LabelledTexts.read(path)
 
 
 def test_a_text_file_is_not_a_table(tmp_path: Path) -> None:
@@ -119,3 +127,40 @@ def test_a_field_longer_than_the_modules_own_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "word " * 50_000 + ",x\n")
     assert len(LabelledTexts.read(path).texts[0]) > 200_000
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_a_parquet_file_of_bytes_or_of_wrong_bytes(column: str, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    fine, bytes_ = pyarrow.array(["x", "y"]), pyarrow.array([b"soup", b"\xff"])
+    columns = {"text": fine, "label": fine, column: bytes_}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(DataError, match=f"b'soup' as {column} at line 1"):
+        LabelledTexts.read(path)
+    wrong = pyarrow.Array.from_buffers(pyarrow.string(), 2, bytes_.buffers())
+    pyarrow.parquet.write_table(pyarrow.table({**columns, column: wrong}), path)
+    with pytest.raises(DataError, match="texts UTF-8"):
+        LabelledTexts.read(path)
+
+
+def test_a_row_without_a_text_is_left_out_of_a_corpus_and_refused_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one"}\n{"text": null}\n{"text": "three"}\n')
+    assert list(read_texts(path)) == ["one", "three"]
+    with pytest.raises(DataError, match="None as text at line 2"):
+        list(read_texts(path, every_row=True))
+
+
+def test_labels_have_one_order() -> None:
+    """Numbers by size and then as they are written; other names by name."""
+    assert SequenceClassification.of_labels(["10", "1", "-2", "01", "001"]).labels == (
+        "-2",
+        "001",
+        "01",
+        "1",
+        "10",
+    )
+    assert SequenceClassification.of_labels(["--1", "2"]).labels == ("--1", "2")

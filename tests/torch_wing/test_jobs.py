@@ -1,6 +1,8 @@
 """Whole jobs on a tiny language: each one's folder is the next one's input, and the peer's too."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from small_files import SUBJECTS, sentences, write_teacher
 
+import distilbert
 from distilbert import (
     DistilBertForSequenceClassification,
     DistilBertTokenizerFast,
@@ -200,6 +203,127 @@ def test_a_checkpoint_is_a_model_and_goes_when_the_run_is_done(
         finetuner.run(LabelledTexts(texts, labels), out=out)
     finetuner.run(LabelledTexts(texts, labels), out=out, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_checkpoint_of_others_stays(folders: Path, tmp_path: Path) -> None:
+    """A run removes the copy that it made itself, and nothing beside it."""
+    texts, labels = sentences(60)
+    for every in (100, 2):  # this run makes none; this one does
+        out = tmp_path / f"out{every}"
+        standing = tmp_path / f"out{every}.checkpoint"
+        standing.mkdir()
+        (standing / "config.json").write_text("{}")
+        (standing / "notes.txt").write_text("mine")
+        recipe = TEACHING.with_changes(steps=5, checkpoint_every=every)
+        Finetuner(folders / "student-lm", recipe=recipe).run(
+            LabelledTexts(texts, labels), out=out, force=True
+        )
+        left = sorted(path.name for path in standing.iterdir())
+        assert left == (["config.json", "notes.txt"] if every == 100 else ["notes.txt"])
+
+
+@pytest.mark.parametrize("damage", ["other names", "a layer", "one array"])
+def test_an_encoder_is_never_drawn_anew_in_silence(damage: str, folders: Path, tmp_path: Path) -> None:
+    """A job refuses a folder that lacks encoder weights; the names are the file's own."""
+    from safetensors.numpy import load_file, save_file
+
+    texts, labels = sentences(40)
+    for kind in ("untrained", "student-lm"):
+        broken = tmp_path / kind
+        shutil.copytree(folders / kind, broken)
+        arrays = load_file(broken / "model.safetensors")
+        changed = {
+            "other names": lambda key: "roberta." + key,
+            "a layer": lambda key: None if re.search(r"layer\.1\.", key) else key,
+            "one array": lambda key: None if key.endswith("position_embeddings.weight") else key,
+        }[damage]
+        kept = {name: array for key, array in arrays.items() if (name := changed(key))}
+        save_file(kept, broken / "model.safetensors", metadata={"format": "pt"})
+        for job in (
+            lambda b=broken: Pretrainer(b, recipe=READING).run(texts, out=tmp_path / "new"),
+            lambda b=broken: Finetuner(b, recipe=TEACHING).run(
+                LabelledTexts(texts, labels), out=tmp_path / "new"
+            ),
+            lambda b=broken: shrink(b, layers=1, out=tmp_path / "new"),
+            lambda b=broken: TextClassifier.open(b),
+        ):
+            with pytest.raises(CheckpointError, match="every weight of its encoder") as refused:
+                job()
+            named = re.search(r"without ([\w.]+\w)", str(refused.value))
+            assert named, "the file's own names are given"
+            assert named[1] in arrays
+    assert not (tmp_path / "new").exists()
+
+
+def test_names_of_old_files_are_read(folders: Path, tmp_path: Path) -> None:
+    """LayerNorms called gamma and beta, as files from TensorFlow have them."""
+    import transformers
+    from safetensors.numpy import load_file, save_file
+
+    for kind in ("teacher-lm", "student-lm"):
+        old = tmp_path / kind
+        shutil.copytree(folders / kind, old)
+        arrays = load_file(old / "model.safetensors")
+        renamed = {re.sub(r"([Nn]orm)\.weight$", r"\1.gamma", k): a for k, a in arrays.items()}
+        renamed = {re.sub(r"([Nn]orm)\.bias$", r"\1.beta", k): a for k, a in renamed.items()}
+        assert any(key.endswith("gamma") for key in renamed)
+        save_file(renamed, old / "model.safetensors", metadata={"format": "pt"})
+        name = "BertForMaskedLM" if kind == "teacher-lm" else "DistilBertForMaskedLM"
+        ours, report = getattr(distilbert, name).from_pretrained(old, output_loading_info=True)
+        assert not report.missing
+        assert not report.unexpected
+        peer = getattr(transformers, name).from_pretrained(folders / kind).eval()
+        ids = torch.randint(5, 50, (2, 7))
+        with torch.no_grad():
+            assert (ours(ids).logits - peer(ids).logits).abs().max() <= 1e-5
+
+
+def test_a_last_step_that_ruins_the_model_is_seen(folders: Path, tmp_path: Path) -> None:
+    texts, labels = sentences(60)
+    for steps, every in ((1, 1), (3, 1)):
+        recipe = TEACHING.with_changes(
+            steps=steps, checkpoint_every=every, learning_rate=1e30, max_grad_norm=1e30, precision="fp32"
+        )
+        out = tmp_path / f"out{steps}"
+        with pytest.raises(TrainingError, match="No checkpoint was kept yet. Lower --learning-rate.$"):
+            Finetuner(folders / "student-lm", recipe=recipe).run(LabelledTexts(texts, labels), out=out)
+    assert not list(tmp_path.iterdir()), "a checkpoint is kept when a step after it has shown that it is good"
+
+
+def test_a_ruined_classifier_says_so(folders: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(folders / "student", tmp_path / "ruined")
+    arrays = load_file(tmp_path / "ruined" / "model.safetensors")
+    arrays["classifier.bias"] = arrays["classifier.bias"] * np.nan
+    save_file(arrays, tmp_path / "ruined" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="logits must be finite"):
+        TextClassifier.open(tmp_path / "ruined").answers(["ball"])
+
+
+def test_the_original_recipe_freezes_the_positions(folders: Path, tmp_path: Path) -> None:
+    texts, _ = sentences(40)
+    for frozen in (True, False):
+        recipe = READING.with_changes(steps=3, freeze_positions=frozen)
+        Distiller(folders / "teacher-lm", layers=2, recipe=recipe).run(texts, out=tmp_path / str(frozen))
+    start = shrink(folders / "teacher-lm", layers=2, out=tmp_path / "start")
+    assert start.n_layers == 2
+    tables = {
+        name: distilbert.DistilBertModel.from_pretrained(
+            tmp_path / name
+        ).embeddings.position_embeddings.weight
+        for name in ("True", "False", "start")
+    }
+    assert torch.equal(tables["True"], tables["start"])
+    assert not torch.equal(tables["False"], tables["start"])
+
+
+def test_a_loss_without_terms_is_refused(folders: Path, tmp_path: Path) -> None:
+    texts, labels = sentences(40)
+    with pytest.raises(ConfigError, match="At least one term"):
+        Finetuner(folders / "student-lm", recipe=TEACHING.with_changes(label_weight=0.0)).run(
+            LabelledTexts(texts, labels), out=tmp_path / "a"
+        )
 
 
 def test_a_head_is_kept_where_its_labels_are_the_datas(folders: Path, tmp_path: Path) -> None:

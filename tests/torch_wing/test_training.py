@@ -274,3 +274,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(parts, kept: int, tmp_path: Pat
 def test_a_diverging_run_stops_by_itself(parts) -> None:
     with pytest.raises(TrainingError, match="must stay finite"):
         run(parts, RECIPE.with_changes(learning_rate=1e30, max_grad_norm=1e30), total_steps=60)
+
+
+def test_gradients_are_clipped(parts) -> None:
+    """A gradient of any size moves the weights as one of the greatest norm does (plain descent, by hand)."""
+    recipe = RECIPE.with_changes(max_grad_norm=1e-3)
+    objective = objective_of(parts, recipe)
+    norms = []
+    ordinary = torch.optim.AdamW.step
+
+    def watched(self, *args, **options):
+        total = sum(
+            float(p.grad.square().sum()) for g in self.param_groups for p in g["params"] if p.grad is not None
+        )
+        norms.append(total**0.5)
+        return ordinary(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", watched)
+        train(objective.model, objective, recipe, total_steps=3, stage="test")
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-3)

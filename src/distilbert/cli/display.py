@@ -27,8 +27,8 @@ class Display(AbstractContextManager["Display"]):
 
         self.json = json
         self._quiet = quiet
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False)
+        self._out = Console(highlight=False, soft_wrap=True, emoji=False)
+        self._err = Console(stderr=True, highlight=False, emoji=False)
         self._bars = _Bars(self._err) if self._err.is_terminal and not quiet else None
         self._stage, self._started, self._spoken = "", 0.0, 0.0
 

@@ -9,7 +9,7 @@ words, from the words themselves, and from the teacher's last hidden states (San
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, show_plan
+from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import LanguageModelling
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text",
         required=True,
         metavar="FILE",
-        help="a .txt (a text a line), .jsonl, .csv or .parquet, or one of the first with .gz",
+        help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet; all but the last also as .gz",
     )
     parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
     parser.add_argument(
@@ -39,9 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("losses")
     usual = LanguageModelling()
     group.add_argument("--temperature", type=float, help=f"of both distributions ({usual.temperature:g})")
-    for name in ("masked_lm", "distribution", "cosine"):
+    for name, what in (
+        ("masked_lm", "the cross-entropy of the hidden words"),
+        ("distribution", "the divergence from the teacher's distribution over them"),
+        ("cosine", "the angle between both models' last hidden states"),
+    ):
         value = getattr(usual, f"{name}_weight")
-        group.add_argument(f"--{name.replace('_', '-')}-weight", type=float, help=f"({value:g})")
+        flag = f"--{name.replace('_', '-')}-weight"
+        group.add_argument(flag, type=float, metavar="W", help=f"of {what} ({value:g}); 0 leaves it out")
     add_machine(parser)
 
 
@@ -60,6 +65,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     )
     texts = read_texts(args.text, column=args.text_column)
     if args.dry_run:
+        refuse_taken(args)
         show_plan(distiller.rehearse(texts).facts(), display)
         return
     facts = distiller.run(texts, out=args.out, force=args.force).facts

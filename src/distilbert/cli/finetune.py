@@ -9,7 +9,7 @@ With a fine-tuned teacher its answers are learnt too, also on texts without labe
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, show_plan
+from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         progress=display.progress,
     )
     if args.dry_run:
+        refuse_taken(args)
         plan = finetuner.rehearse(train, unlabelled=unlabelled, evaluate=judged)
         show_plan(plan.facts(), display)
         return

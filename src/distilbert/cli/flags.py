@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from distilbert.cli.display import Display
+from distilbert.core import output
 from distilbert.core.recipe import Training
 
 Recipe = TypeVar("Recipe", bound=Training)
@@ -54,6 +56,15 @@ def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Rec
     )  # fmt: skip
     changes = {name: getattr(args, name) for name in names}
     return kind.read(args.recipe).with_changes(**changes)
+
+
+def refuse_taken(args: argparse.Namespace) -> None:
+    """What a run that is only planned would be refused for.
+
+    Raises:
+        OutputError: the output folder holds something.
+    """
+    output.refuse_taken(Path(args.out), force=args.force)
 
 
 def show_plan(facts: dict[str, Any], display: Display) -> None:

@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.core.checkpoint import count_weights
     from distilbert.core.config import read_config
-    from distilbert.core.files import FACTS_FILE, read_json
+    from distilbert.core.facts import read_facts
 
     folder = Path(args.folder)
     config = read_config(folder)
-    facts = read_json(folder / FACTS_FILE, missing_is_empty=True)
+    facts = read_facts(folder)
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     found: dict[str, Any] = {
         "folder": str(folder),

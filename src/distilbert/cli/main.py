@@ -5,17 +5,31 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from types import FrameType
 
 from distilbert import __version__
-from distilbert.cli import distill, evaluate, finetune, info, predict, pretrain, quickstart, shrink
+from distilbert.cli import (
+    distill,
+    evaluate,
+    finetune,
+    info,
+    predict,
+    pretrain,
+    quickstart,
+    shrink,
+    train_tokenizer,
+)
 from distilbert.cli.display import Display
+from distilbert.cli.entry import leaving_at_once
+from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
-_COMMANDS = (quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info)
+_COMMANDS = (quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,10 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         signal.signal(signal.SIGTERM, _terminate)
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal of another alphabet shows what it cannot print as escapes, and goes on.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         args = parser().parse_args(arguments)
         logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
         with Display(quiet=args.quiet, json=args.json) as display:
-            return _run(args, display)
+            status = _run(args, display)
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         print("Stopped. Nothing was overwritten.", file=sys.stderr)
         return 130
@@ -40,6 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever was reading has heard enough; closing stderr too keeps the interpreter from complaining.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # What no room foresaw, such as a full disk behind a redirected output.
+        where = f" for {error.filename}" if error.filename else ""
+        print(
+            "distilbert: Files and outputs must be readable and writable, with room for them. "
+            f"Received: {error.strerror or error}{where}. Nothing that existed was changed.",
+            file=sys.stderr,
+        )
+        # What is left in the buffer would fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except MemoryError:
+        print(
+            "distilbert: The work must fit into memory. Received: no more of it. "
+            "Use a smaller batch or a smaller model.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"distilbert {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for command in _COMMANDS:
-        name = command.__name__.rsplit(".", 1)[1]
+        name = command.__name__.rsplit(".", 1)[1].replace("_", "-")
         assert command.__doc__ is not None
         summary, _, details = command.__doc__.partition("\n\n")
         sub = commands.add_parser(
@@ -84,12 +122,13 @@ def _run(args: argparse.Namespace, display: Display) -> int:
 def _start_torch(threads: int | None, display: Display) -> None:
     """Load PyTorch, which takes seconds, under the user's eyes."""
     display.progress("start PyTorch", 0, 1, {})
-    import distilbert.torch  # noqa: F401  # the error for its absence is a command to run
+    with leaving_at_once():
+        import distilbert.torch  # noqa: F401  # the error for its absence is a command to run
 
-    if threads:
+    if threads is not None:
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(rules.integer(1, 1024)("--threads", threads))
     display.progress("start PyTorch", 1, 1, {})
 
 

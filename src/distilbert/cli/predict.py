@@ -61,7 +61,7 @@ def _texts(args: argparse.Namespace) -> Iterator[str]:
             remedy='Give "a text", or --file FILE, or - to read standard input.',
         )
     if args.file:
-        return read_texts(args.file, column=args.text_column)
+        return read_texts(args.file, column=args.text_column, every_row=True)
     if args.texts == ["-"]:
         return _standard_input()
     return iter(args.texts)
@@ -74,7 +74,7 @@ def _standard_input() -> Iterator[str]:
         except UnicodeDecodeError as error:
             raise DataError(
                 "Texts on standard input must be UTF-8.",
-                received=f"the byte 0x{line[error.start]:02x} at line {number}",
+                received=f"0x{line[error.start]:02x} at line {number}",
                 remedy="Convert them first, for example with iconv.",
             ) from None
         if text:

@@ -8,7 +8,7 @@ Adapts a model to a domain, and gives one without it the head that a teacher nee
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, show_plan
+from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import LanguageModelling
 
@@ -16,7 +16,7 @@ from distilbert.core.recipe import LanguageModelling
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="DIR", help="a BERT or DistilBERT")
     parser.add_argument(
-        "--text", required=True, metavar="FILE", help="a .txt (a text a line), .jsonl, .csv or .parquet"
+        "--text", required=True, metavar="FILE", help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet"
     )
     parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
     add_output(parser, what="the model")
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     pretrainer = Pretrainer(args.model, recipe=recipe, device=args.device, progress=display.progress)
     texts = read_texts(args.text, column=args.text_column)
     if args.dry_run:
+        refuse_taken(args)
         show_plan(pretrainer.rehearse(texts).facts(), display)
         return
     facts = pretrainer.run(texts, out=args.out, force=args.force).facts

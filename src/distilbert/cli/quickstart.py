@@ -49,6 +49,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     display.table(("never seen before", "the student says", ""), answers)
     lines = [
         *page.findings(report),
+        page.extra_cost(report),
         f"All of it took {report['seconds']['total'] / 60:.1f} minutes. "
         f"The report to look at: {args.out}/report.html",
         "",

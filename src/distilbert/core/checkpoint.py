@@ -11,10 +11,20 @@ import numpy as np
 
 from distilbert.core.config import EncoderConfig
 from distilbert.core.files import CONFIG_FILE, WEIGHTS_FILE, replacing
-from distilbert.core.parameters import IGNORED_FILE_KEYS, Parameter, file_aliases
+from distilbert.core.parameters import (
+    IGNORED_FILE_KEYS,
+    Head,
+    Parameter,
+    file_aliases,
+    is_encoder,
+    manifest,
+)
 from distilbert.errors import CheckpointError, OutputError
 
 logger = logging.getLogger(__name__)
+
+#: Weights that are not read yet, so that a message can tell them from none.
+_OTHER_WEIGHTS = (".bin", ".h5", ".msgpack", ".ckpt", ".pt")
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -28,8 +38,6 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     #: The file's keys that the model does not have.
     unexpected: tuple[str, ...] = ()
-    #: Key, shape in the file, shape in the model.
-    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     #: Keys whose numbers changed their type, with the type in the file.
     cast: Mapping[str, str] = field(default_factory=dict)
 
@@ -46,9 +54,10 @@ class WeightFile(AbstractContextManager["WeightFile"]):
 
         self.path = path
         if not path.is_file():
+            others = sorted(p.name for p in path.parent.glob("*") if p.suffix in _OTHER_WEIGHTS)
             raise CheckpointError(
                 f"A model folder must hold {WEIGHTS_FILE}.",
-                received=f"{path.parent} without it",
+                received=f"{path.parent} " + (f"with {', '.join(others)} only" if others else "without it"),
                 remedy="Choose a folder that a training or saving command has written.",
             )
         try:
@@ -77,6 +86,17 @@ class WeightFile(AbstractContextManager["WeightFile"]):
         )
 
 
+def survey(folder: str | Path, parameters: Sequence[Parameter], config: EncoderConfig) -> LoadReport:
+    """What ``read_weights`` would find, from the file's header alone: before a model is built, which costs.
+
+    Raises:
+        CheckpointError: as ``read_weights``.
+    """
+    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+        places, missing, unexpected = _places(file, parameters, config)
+    return LoadReport(tuple(places), missing, unexpected)
+
+
 def read_weights(
     folder: str | Path, parameters: Sequence[Parameter], config: EncoderConfig
 ) -> tuple[Arrays, LoadReport]:
@@ -88,32 +108,72 @@ def read_weights(
     Raises:
         CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
     """
-    arrays: Arrays = {}
+    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+        places, missing, unexpected = _places(file, parameters, config)
+        arrays = {key: file[name] for key, name in places.items()}
+    return arrays, LoadReport(tuple(arrays), missing, unexpected)
+
+
+def _places(
+    file: WeightFile, parameters: Sequence[Parameter], config: EncoderConfig
+) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """The file's name for each key, the keys that it lacks, and the names that no parameter has."""
+    places: dict[str, str] = {}
     missing: list[str] = []
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     used: set[str] = set()
-    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
-        for parameter in parameters:
-            name = next((a for a in file_aliases(parameter, config) if a in file.shapes), None)
-            if name:
-                used.update(a for a in file_aliases(parameter, config) if a in file.shapes)
-            if parameter.tied_to:
-                continue
-            if name is None:
-                missing.append(parameter.key)
-            elif file.shapes[name] != parameter.shape:
-                mismatched.append((name, file.shapes[name], parameter.shape))
-            else:
-                arrays[parameter.key] = file[name]
-        unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
+    for parameter in parameters:
+        names = [name for name in file_aliases(parameter, config) if name in file.shapes]
+        used.update(names)
+        if parameter.tied_to:
+            continue
+        if not names:
+            missing.append(parameter.key)
+        elif file.shapes[names[0]] != parameter.shape:
+            mismatched.append((names[0], file.shapes[names[0]], parameter.shape))
+        else:
+            places[parameter.key] = names[0]
     if mismatched:
-        listed = "; ".join(f"{n} is {list(there)}, should be {list(here)}" for n, there, here in mismatched)
+        wrong = "; ".join(f"{n} is {list(there)}, should be {list(here)}" for n, there, here in mismatched)
         raise CheckpointError(
             f"The weights must have the shapes that {CONFIG_FILE} states.",
-            received=f"{listed} (in {folder})",
+            received=f"{wrong} (in {file.path.parent})",
             remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
         )
-    return arrays, LoadReport(tuple(arrays), tuple(missing), tuple(unexpected))
+    unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
+    return places, tuple(missing), tuple(unexpected)
+
+
+def require_encoder(folder: str | Path, missing: Sequence[str], config: EncoderConfig, head: Head) -> None:
+    """Refuse a folder that lacks weights of the encoder: only a head may be drawn anew.
+
+    Args:
+        folder: what was read.
+        missing: keys that it does not hold.
+        config: of the model.
+        head: that the keys are of a model with.
+
+    Raises:
+        CheckpointError: naming what is missing, as files call it.
+    """
+    lacking = [key for key in missing if is_encoder(key, config)]
+    if lacking:
+        raise CheckpointError(
+            "A model folder must hold every weight of its encoder.",
+            received=f"{folder} without {listed(file_names(lacking, manifest(config, head)))}",
+            remedy=f"Choose the folder of a whole model, whose {CONFIG_FILE} belongs to its weights.",
+        )
+
+
+def file_names(keys: Sequence[str], parameters: Sequence[Parameter]) -> list[str]:
+    """What files call the parameters of these keys."""
+    names = {parameter.key: parameter.file_key for parameter in parameters}
+    return [names.get(key, key) for key in keys]
+
+
+def listed(names: Sequence[str], *, most: int = 6) -> str:
+    """Names as a message has room for them."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def write_weights(

@@ -20,6 +20,9 @@ LAYER_NORM_EPS = 1e-12
 #: The label of a position that takes no part in a loss.
 IGNORED_LABEL = -100
 
+#: More than any published encoder has, by far; a larger number is a broken file's.
+MOST_LAYERS = 1024
+
 _TWO_LABELS = {0: "LABEL_0", 1: "LABEL_1"}
 
 #: What every configuration has besides its sizes; written only where it differs from these defaults.
@@ -41,6 +44,7 @@ _SHARED_RULES: dict[str, Rule] = {
     "label2id": rules.label_ids,
     "output_attentions": rules.flag,
     "output_hidden_states": rules.flag,
+    "architectures": rules.optional(rules.names),
     "problem_type": rules.optional(rules.one_of(rules.PROBLEM_TYPES)),
     "return_dict": rules.flag,
     "tie_word_embeddings": rules.flag,
@@ -86,6 +90,14 @@ class EncoderConfig:
             setattr(self, name, value)
         others = dict(others)
         others.pop("model_type", None)
+        if taken := [name for name in others if name not in _SHARED_DEFAULTS and hasattr(type(self), name)]:
+            taken = [name for name in taken if name != "num_labels" and name not in self.field_rules]
+        if taken:
+            raise ConfigError(
+                "A further field must have a name that the configuration has no other use for.",
+                received=", ".join(taken),
+                remedy="Rename or remove it.",
+            )
         # A count of labels stands behind names, which say more.
         if (count := others.pop("num_labels", None)) is not None and "id2label" not in others:
             self.num_labels = count
@@ -124,7 +136,8 @@ class EncoderConfig:
         """Hold the rules across fields.
 
         Raises:
-            ConfigError: the heads do not divide the width, or the padding id is outside the vocabulary.
+            ConfigError: the heads do not divide the width, labels are numbered with gaps, or the padding id
+                is outside the vocabulary.
         """
         if self.dim % self.n_heads:
             heads, width = self._spelled("n_heads"), self._spelled("dim")
@@ -134,6 +147,12 @@ class EncoderConfig:
                 f"{heads} must divide {width}.",
                 received=f"{heads}={self.n_heads}, {width}={self.dim}",
                 remedy=f"Choose {choice}.",
+            )
+        if sorted(self.id2label) != list(range(len(self.id2label))):
+            raise ConfigError(
+                "id2label must number the labels from 0 on.",
+                received="id2label with the ids " + ", ".join(map(str, self.id2label)),
+                remedy="Give the labels the ids of their logits.",
             )
         if self.pad_token_id >= self.vocab_size:
             raise ConfigError(
@@ -181,6 +200,7 @@ class EncoderConfig:
             content.pop("label2id", None)
         if "torch_dtype" in content:
             content["dtype"] = content.pop("torch_dtype")
+        content.pop("self", None)
         return cls(**{**content, **changes})
 
     @classmethod
@@ -239,7 +259,7 @@ class DistilBertConfig(EncoderConfig):
         "vocab_size": rules.integer(1),
         "max_position_embeddings": rules.integer(1),
         "sinusoidal_pos_embds": rules.flag,
-        "n_layers": rules.integer(1),
+        "n_layers": rules.integer(1, MOST_LAYERS),
         "n_heads": rules.integer(1),
         "dim": rules.integer(1),
         "hidden_dim": rules.integer(1),
@@ -300,7 +320,7 @@ class BertConfig(EncoderConfig):
     field_rules: ClassVar[Mapping[str, Rule]] = {
         "vocab_size": rules.integer(1),
         "hidden_size": rules.integer(1),
-        "num_hidden_layers": rules.integer(1),
+        "num_hidden_layers": rules.integer(1, MOST_LAYERS),
         "num_attention_heads": rules.integer(1),
         "intermediate_size": rules.integer(1),
         "hidden_act": rules.activation,

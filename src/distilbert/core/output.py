@@ -16,7 +16,8 @@ from pathlib import Path
 from distilbert.core.files import CONFIG_FILE, FACTS_FILE, unwritable
 from distilbert.errors import OutputError
 
-#: The files of a model or of a report. In a folder that is replaced they go; all others are carried over.
+#: The files of a model. In a model's folder that is replaced they go, as parts of two models make none; all
+#: that is not written anew otherwise is carried over.
 _OURS = (
     CONFIG_FILE,
     FACTS_FILE,
@@ -28,8 +29,6 @@ _OURS = (
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
-    "report.html",
-    "report.json",
 )
 
 #: What a disk, a quota or a limit says when there is no more room.
@@ -47,7 +46,7 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: ``path`` is taken, or cannot be written. Raised before the block runs where possible.
     """
-    path = Path(path).resolve()
+    path = _resolved(Path(path))
     refuse_taken(path, force=force)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -66,6 +65,17 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        path = path.resolve()
+        path.exists()  # a name that is too long says so only when it is asked for
+    except OSError as error:
+        raise unwritable(path, error) from error
+    except RuntimeError as error:  # Python 3.11 and 3.12 for a circle of links
+        raise unwritable(path, OSError(str(error))) from error
+    return path
+
+
 def refuse_taken(path: Path, *, force: bool) -> None:
     """Raise where ``new_folder`` would have to destroy something it may not."""
     if not os.path.lexists(path):
@@ -81,7 +91,7 @@ def refuse_taken(path: Path, *, force: bool) -> None:
             received=f"{path}, which is the current folder or a mount point",
             remedy="Choose a new folder inside it.",
         )
-    if not (path / CONFIG_FILE).exists() and not (path / FACTS_FILE).exists():
+    if not _holds_model(path):
         raise OutputError(
             rule,
             received=f"{path}, which holds files that are not a model's",
@@ -119,11 +129,16 @@ def _put(partial: Path, path: Path) -> None:
 
 
 def _carry_over(old: Path, new: Path) -> None:
-    """Move the files that are not a model's from the old folder into the new one."""
-    for entry in old.rglob("*"):
-        if entry.is_dir() or any(fnmatch(entry.name, pattern) for pattern in _OURS):
-            continue
-        target = new / entry.relative_to(old)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
+    """Move what is not the old model's from its folder into the new one, whole folders and links too."""
+    is_model = _holds_model(new)
+    for entry in old.iterdir():
+        target = new / entry.name
+        if os.path.lexists(target):
+            if not target.is_symlink() and target.is_dir() and not entry.is_symlink() and entry.is_dir():
+                _carry_over(entry, target)
+        elif not (is_model and any(fnmatch(entry.name, pattern) for pattern in _OURS)):
             entry.rename(target)
+
+
+def _holds_model(path: Path) -> bool:
+    return (path / CONFIG_FILE).exists() or (path / FACTS_FILE).exists()

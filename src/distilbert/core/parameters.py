@@ -77,6 +77,8 @@ WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "embeddings.position_embeddings.weight"
 TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings.weight"
 
+_OLD_NORM_NAMES = {Role.NORM_SCALE: "gamma", Role.NORM_BIAS: "beta"}
+
 _LAYER = re.compile(r"^(transformer\.layer\.)(\d+)(\..+)$")
 
 
@@ -98,15 +100,24 @@ def base_prefix(config: EncoderConfig) -> str:
     return config.model_type + "."
 
 
+def is_encoder(key: str, config: EncoderConfig) -> bool:
+    """Whether a key is of the part that every head stands on; a BERT's pooler belongs to some heads only."""
+    base = key.removeprefix(base_prefix(config))
+    return base.startswith(("embeddings.", "transformer."))
+
+
 def file_aliases(parameter: Parameter, config: EncoderConfig) -> tuple[str, ...]:
     """The names under which a file may hold a parameter, the usual one first.
 
-    A base model's file goes into a head model and the reverse; BERT's decoder bias has two names.
+    A base model's file goes into a head model and the reverse; BERT's decoder bias has two names, and
+    LayerNorms have theirs from TensorFlow in old files.
     """
     key, prefix = parameter.file_key, base_prefix(config)
     other = key.removeprefix(prefix) if key.startswith(prefix) else prefix + key
     doubled = ("cls.predictions.decoder.bias",) if key == "cls.predictions.bias" else ()
-    return (key, other, *doubled)
+    names = (key, other, *doubled)
+    old = _OLD_NORM_NAMES.get(parameter.role)
+    return names if old is None else (*names, *(f"{name.rpartition('.')[0]}.{old}" for name in names))
 
 
 def layer_of(key: str) -> int | None:

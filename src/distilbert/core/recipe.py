@@ -15,7 +15,7 @@ _not_negative = rules.number(0, float("inf"))
 _share = rules.number(0, 1)
 
 _RULES: dict[str, Rule] = {
-    "seed": rules.integer(0),
+    "seed": rules.integer(0, 2**63 - 1),
     "epochs": _positive,
     "steps": rules.optional(rules.integer(1)),
     "batch_size": rules.integer(1),
@@ -25,7 +25,7 @@ _RULES: dict[str, Rule] = {
     "new_weights_rate": _positive,
     "warmup_share": _share,
     "weight_decay": _not_negative,
-    "adam_betas": rules.pair(_share),
+    "adam_betas": rules.pair(rules.number(0, 1, below=True)),
     "adam_eps": _positive,
     "dropout": rules.optional(_share),
     "max_grad_norm": _positive,

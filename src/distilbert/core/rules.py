@@ -4,6 +4,7 @@ A rule takes a field's name and a value and returns the value, normalised, or ra
 """
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from numbers import Real
 from operator import index
 from typing import Any, NoReturn
@@ -27,8 +28,8 @@ ACTIVATIONS = (
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
-def integer(lowest: int) -> Rule:
-    """A whole number of at least ``lowest``."""
+def integer(lowest: int, highest: int = 2**31 - 1) -> Rule:
+    """A whole number from ``lowest`` to ``highest``, both included."""
 
     def rule(name: str, value: Any) -> int:
         try:
@@ -37,18 +38,26 @@ def integer(lowest: int) -> Rule:
             number = None
         if number is None or isinstance(value, bool) or number < lowest:
             _refuse(name, value, f"a whole number of at least {lowest}")
+        if number > highest:
+            _refuse(name, value, f"a whole number of at most {highest}")
         return number
 
     return rule
 
 
-def number(lowest: float, highest: float) -> Rule:
-    """A finite number from ``lowest`` to ``highest``, both included."""
+def number(lowest: float, highest: float, *, below: bool = False) -> Rule:
+    """A finite number from ``lowest`` to ``highest``, both included, or ``below`` it."""
 
     def rule(name: str, value: Any) -> float:
         is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not lowest <= float(value) <= highest:
+        if (
+            not is_number
+            or not isfinite(value)
+            or not lowest <= float(value) <= highest
+            or (below and value == highest)
+        ):
             limit = f"from {lowest:g} to {highest:g}" if highest < 1e30 else f"of at least {lowest:g}"
+            limit += ", itself not included" if below else ""
             _refuse(name, value, f"a number {limit}")
         return float(value)
 
@@ -82,6 +91,13 @@ def one_of(choices: tuple[str, ...]) -> Rule:
         return value
 
     return rule
+
+
+def names(name: str, value: Any) -> list[str]:
+    """A list of names."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        _refuse(name, value, "a list of names")
+    return list(value)
 
 
 def pair(rule: Rule) -> Rule:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from distilbert.core import parameters
-from distilbert.core.checkpoint import Arrays, read_weights, write_weights
+from distilbert.core.checkpoint import (
+    Arrays,
+    file_names,
+    listed,
+    read_weights,
+    require_encoder,
+    write_weights,
+)
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, manifest
@@ -22,7 +29,7 @@ from distilbert.errors import ConfigError
 
 
 def choose_layers(count: int, *, of: int) -> tuple[int, ...]:
-    """``count`` of a teacher's layers, evenly spaced, the first and the last among them.
+    """``count`` of a teacher's layers, evenly spaced from the first to the last; one alone is the first.
 
     From 12 layers to 6 this gives the published choice, 0, 2, 4, 7, 9 and 11.
 
@@ -114,7 +121,7 @@ def shrink(
     config = read_config(teacher)
     kept = choose_layers(layers, of=config.n_layers) if isinstance(layers, int) else tuple(layers)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)
-    require_language_model(teacher, report.missing)
+    require_language_model(teacher, report.missing, config)
     student = student_config(config, n_layers=len(kept))
     student.architectures = ["DistilBertForMaskedLM"]
     cut_arrays = cut(config, arrays, kept)
@@ -126,16 +133,18 @@ def shrink(
     return student
 
 
-def require_language_model(folder: str | Path, missing: Sequence[str]) -> None:
+def require_language_model(folder: str | Path, missing: Sequence[str], config: EncoderConfig) -> None:
     """Refuse a folder that lacks weights of a masked language model.
 
     Raises:
-        ConfigError: naming what is missing and how to get it.
+        CheckpointError: weights of the encoder are missing.
+        ConfigError: the head is; how to get one is said.
     """
+    require_encoder(folder, missing, config, Head.MASKED_LM)
     if missing:
-        listed = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+        names = file_names(missing, manifest(config, Head.MASKED_LM))
         raise ConfigError(
             "A teacher of masked words must have a masked-language-model head.",
-            received=f"{folder} without {listed}",
+            received=f"{folder} without {listed(names)}",
             remedy=f"Give it one: distilbert pretrain --model {folder} --text corpus.txt --out DIR",
         )

@@ -25,7 +25,10 @@ def runs(text: str) -> set[int]:
 
 
 def groups(texts: Sequence[str]) -> list[int]:
-    """A group number for each text: near-duplicates, and theirs in turn, have the same one."""
+    """A group number for each text: near-duplicates, and theirs in turn, have the same one.
+
+    It is the place of the group's first text, and so the same in every process, which hashes are not.
+    """
     parent = list(range(len(texts)))
 
     def root(i: int) -> int:
@@ -37,7 +40,8 @@ def groups(texts: Sequence[str]) -> list[int]:
     first_with: dict[int, int] = {}
     for i, text in enumerate(texts):
         for run in runs(text):
-            parent[root(i)] = root(first_with.setdefault(run, i))
+            here, there = root(i), root(first_with.setdefault(run, i))
+            parent[max(here, there)] = min(here, there)
     return [root(i) for i in range(len(texts))]
 
 

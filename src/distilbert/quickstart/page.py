@@ -47,7 +47,8 @@ def cost_rows(report: Mapping[str, Any]) -> list[list[str]]:
             f"{model['parameters'] / 1e6:.1f} M",
             f"{model['file_bytes'] / 1e6:.0f} MB",
             f"{model['latency_ms']:.1f} ms",
-            f"{model['texts_per_s']:.0f}/s",
+            f"{model['texts_per_s']:.0f}/s "
+            f"({model['slowest_texts_per_s']:.0f}–{model['fastest_texts_per_s']:.0f})",
             f"{report['seconds'][f'finetune_{name}']:.0f} s",
         ]
         for name, model in report["models"].items()
@@ -60,9 +61,9 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     ahead = report["student_over_control"]["accuracy"]
     teacher, student = report["models"]["teacher"], report["models"]["student"]
     if ahead["low"] > 0:
-        verdict = "so distillation and teaching gained more than the noise of this test set"
+        verdict = "so all that its teacher gave it is worth more than the noise of this test set"
     elif ahead["high"] < 0:
-        verdict = "so here distillation and teaching did harm"
+        verdict = "so here what its teacher gave it did harm"
     else:
         verdict = "so by this test set alone the two cannot be told apart"
     side = "ahead of" if ahead["value"] >= 0 else "behind"
@@ -71,10 +72,22 @@ def findings(report: Mapping[str, Any]) -> list[str]:
         f"(95% interval {retention['low']:.1%} to {retention['high']:.1%}).",
         f"It is {abs(100 * ahead['value']):.1f} points {side} the control, which had the same labels and "
         f"no teacher ({100 * ahead['low']:+.1f} to {100 * ahead['high']:+.1f}), {verdict}.",
+        "Its teacher gave it two things: a start, by distillation on plain text, and answers to learn from, "
+        "on labelled and unlabelled texts. This run does not tell their shares apart; "
+        "benchmarks/quickstart.py does, over several seeds.",
         f"It has {student['parameters'] / teacher['parameters']:.0%} of the parameters, most of them the "
         f"vocabulary's, and classifies {student['texts_per_s'] / teacher['texts_per_s']:.2f} times as many "
         "texts a second.",
     ]
+
+
+def extra_cost(report: Mapping[str, Any]) -> str:
+    """What the student cost beside its fine-tuning."""
+    seconds = report["seconds"]
+    return (
+        f"Adapting the teacher to the text took {seconds['adapt']:.0f} s and distilling "
+        f"{seconds['distil']:.0f} s, once for any number of tasks."
+    )
 
 
 def report_page(report: Mapping[str, Any]) -> str:
@@ -112,16 +125,16 @@ def report_page(report: Mapping[str, Any]) -> str:
             html.table(COST_COLUMNS, cost_rows(report)),
             html.paragraph(
                 "Intervals are 95% bootstrap intervals over the held-out rows of this one run. One text: the "
-                "median time for a text alone; many texts: the rate for a pile of them. All three had the "
-                "same fine-tuning steps and seed.",
+                "median time for a text alone. Many texts: the rate for a pile of them, with the slowest and "
+                "the fastest round. All three had the same fine-tuning steps, seed and labelled rows in a "
+                "step; the student's steps took longer because it saw unlabelled rows beside them.",
                 faint=True,
             ),
         ),
         html.section(
             "What the student cost besides",
             html.paragraph(
-                f"Adapting the teacher to the text took {seconds['adapt']:.0f} s and distilling "
-                f"{seconds['distil']:.0f} s, once for any number of tasks. The text is "
+                f"{extra_cost(report)} The text is "
                 f"{data['corpus_texts']:,} docstrings, {data['corpus_characters'] / 1e6:.1f} million "
                 "characters, none of which shares eight words in a row with a held-out row."
             ),

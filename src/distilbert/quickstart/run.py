@@ -13,6 +13,7 @@ from distilbert.core.machine import describe_machine
 from distilbert.core.output import new_folder
 from distilbert.core.progress import Progress, silent
 from distilbert.core.surgery import shrink
+from distilbert.core.tasks.metrics import require_metrics
 from distilbert.errors import MissingExtraError
 from distilbert.quickstart.docstrings import of_installed_packages, of_standard_library
 from distilbert.quickstart.duplicates import without_runs_of
@@ -64,7 +65,10 @@ def quickstart(
         DistilBertError: as the steps themselves.
     """
     from distilbert.quickstart.page import report_page
+    from distilbert.report.charts import require_charts
 
+    require_metrics()
+    require_charts()
     started = time.perf_counter()
     settings = settings.with_seed(seed)
     teacher_files = _teacher_files()

@@ -59,7 +59,7 @@ FULL = Settings(
         new_weights_rate=2.0,
         warmup_share=0.1,
     ),
-    timed_texts=256,
+    timed_texts=128,
 )
 
 SMOKE = Settings(

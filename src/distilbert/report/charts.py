@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,16 @@ _STYLE = {
     "lines.linewidth": 1.6,
     "legend.frameon": False,
 }
+
+
+def require_charts() -> None:
+    """Say at once, and not after a training, that nothing can be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError.of("train", wanted="A chart", missing="matplotlib")
 
 
 def line_chart(
@@ -90,11 +101,10 @@ class _figure:
         self._size = (width, height)
 
     def __enter__(self) -> tuple[Any, Any]:
-        try:
-            import matplotlib
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingExtraError.of("train", wanted="A chart", missing="matplotlib") from None
+        require_charts()
+        import matplotlib
+        from matplotlib.figure import Figure
+
         self._context = matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
         self._context.__enter__()
         figure = Figure(figsize=self._size, layout="constrained")

@@ -8,13 +8,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
 from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
+from distilbert.core.facts import read_facts
+from distilbert.core.parameters import Head, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, SequenceClassification
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import CheckpointError
 from distilbert.torch.device import autocast, pick_device
-from distilbert.torch.folders import open_folder, read_facts, sequence_classifier
+from distilbert.torch.folders import open_folder, sequence_classifier
 from distilbert.torch.heads import SequenceClassifier
 
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
@@ -47,14 +50,17 @@ class TextClassifier:
             ConfigError: the folder is another kind of model's.
         """
         config, tokenizer = open_folder(folder)
-        model = sequence_classifier(config)
-        missing = model.load(folder, dtype=torch.float32).missing
+        parameters = manifest(config, Head.SEQUENCE_CLASSIFICATION)
+        missing = survey(folder, parameters, config).missing
+        require_encoder(folder, missing, config, Head.SEQUENCE_CLASSIFICATION)
         if missing:
             raise CheckpointError(
                 "Only a fine-tuned folder can classify.",
-                received=f"{folder} without {', '.join(missing)}",
+                received=f"{folder} without {listed(file_names(missing, parameters))}",
                 remedy=f"Train it first: distilbert finetune --model {folder} --train DATA --out DIR",
             )
+        model = sequence_classifier(config)
+        model.load(folder, dtype=torch.float32)
         facts = read_facts(folder)
         labels = tuple(config.id2label[i] for i in range(config.num_labels))
         longest = min(config.max_position_embeddings, tokenizer.model_max_length)
@@ -81,6 +87,7 @@ class TextClassifier:
             Logits [texts, C], and how many texts were cut to ``max_length``.
 
         Raises:
+            CheckpointError: the model's answer is no number.
             DataError: something that is not a text.
         """
         tokenized = self.tokenizer.encode_texts(texts, max_length=self.max_length)
@@ -97,6 +104,12 @@ class TextClassifier:
                 logits[indices] = output.logits.float().cpu().numpy()
                 done += len(indices)
                 progress(stage, done, len(rows), {})
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                "A classifier's logits must be finite.",
+                received=f"others for text {int(np.argmin(np.isfinite(logits).all(axis=1)))}",
+                remedy="Train the model again, with a lower learning rate.",
+            )
         return logits, int(np.count_nonzero(tokenized.dropped))
 
     def answers(self, texts: Sequence[str], *, progress: Progress = silent) -> list[Answer]:

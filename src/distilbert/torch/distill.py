@@ -80,7 +80,7 @@ class Distiller:
         kept = choose_layers(kept, of=config.n_layers) if isinstance(kept, int) else tuple(kept)
         device = pick_device(self.device)
         teacher, missing = open_language_model(self.teacher_folder, config, device=device)
-        require_language_model(self.teacher_folder, missing)
+        require_language_model(self.teacher_folder, missing, config)
         student = masked_language_model(student_config(config, n_layers=len(kept)))
         student.assign(cut(config, teacher.arrays(), kept))
         if self.recipe.freeze_positions:

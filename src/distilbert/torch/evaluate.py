@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core import rules
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import LabelledTexts
-from distilbert.core.tasks.metrics import METRICS, Bootstrap
+from distilbert.core.tasks.metrics import METRICS, Bootstrap, require_metrics
 from distilbert.torch.classifier import TextClassifier
 
 
@@ -37,7 +38,9 @@ def evaluate(
         CheckpointError: the folder is not a fine-tuned model's.
         DataError: labels that the classifier does not have.
     """
+    require_metrics()
     classifier = TextClassifier.open(model, device=device)
+    rules.integer(0)("seed", seed)
     truth = classifier.task.ids(data.labels, source="the evaluation data")
     return score(classifier, data.texts, truth, seed=seed, progress=progress)
 

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import attention_mask, endless_batches, pad
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts, SequenceClassification
+from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.text import TokenizedTexts
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
@@ -104,6 +106,8 @@ class Finetuner:
     def _prepare(
         self, train: LabelledTexts, unlabelled: Sequence[str], evaluate: LabelledTexts | None
     ) -> Job:
+        if evaluate is not None:
+            require_metrics()
         task = SequenceClassification.of_labels(train.labels)
         truth = None if evaluate is None else task.ids(evaluate.labels, source="the evaluation data")
         if unlabelled and self.teacher_folder is None:
@@ -127,6 +131,7 @@ class Finetuner:
                 "cut_to_max_length": int(np.count_nonzero(tokenized.dropped)),
             },
             "taught": self.teacher_folder is not None,
+            "new_weights": list(new_weights),
         }
 
         def conclude() -> dict[str, Any]:
@@ -155,9 +160,11 @@ class Finetuner:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: i for i, label in enumerate(task.labels)}
         config.problem_type = "single_label_classification"
+        parameters = manifest(config, Head.SEQUENCE_CLASSIFICATION)
+        skipped = () if known else parameters[len(manifest(config)) :]
+        report = survey(self.folder, [p for p in parameters if p not in skipped], config)
+        require_encoder(self.folder, report.missing, config, Head.SEQUENCE_CLASSIFICATION)
         model = sequence_classifier(config)
-        own = manifest(config, Head.SEQUENCE_CLASSIFICATION)[len(manifest(config)) :]
-        skipped = () if known else own
         missing = model.load(self.folder, dtype=torch.float32, skip=skipped).missing
         model.to(pick_device(self.device))
         longest = min(self.recipe.max_length, config.max_position_embeddings)

@@ -1,15 +1,17 @@
 """Model folders in and out: weights, tokenizer, and what is known of how the model was made."""
 
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
+from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import BertConfig, EncoderConfig, read_config
-from distilbert.core.files import FACTS_FILE, read_json, write_json
+from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.output import new_folder, refuse_taken
+from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.bert import BertForMaskedLM, BertForSequenceClassification
@@ -57,6 +59,8 @@ def open_language_model(
     folder: str | Path, config: EncoderConfig, *, device: torch.device
 ) -> tuple[MaskedLanguageModel, tuple[str, ...]]:
     """A folder's masked language model, and the keys that the folder has no weights for."""
+    report = survey(folder, manifest(config, Head.MASKED_LM), config)
+    require_encoder(folder, report.missing, config, Head.MASKED_LM)
     model = masked_language_model(config)
     report = model.load(folder, dtype=torch.float32)
     return model.to(device), report.missing
@@ -75,11 +79,6 @@ def save_folder(
     write_json(folder / FACTS_FILE, facts)
 
 
-def read_facts(folder: str | Path) -> dict[str, Any]:
-    """What ``distilbert.json`` says of a folder; nothing where it was made elsewhere."""
-    return read_json(Path(folder) / FACTS_FILE, missing_is_empty=True)
-
-
 class Checkpoint:
     """A copy of a model in training, beside its output, that outlives a run that fails.
 
@@ -96,13 +95,19 @@ class Checkpoint:
         out = Path(out).resolve()
         self.path = out.with_name(out.name + ".checkpoint")
         self._save = save
+        self._written: list[str] = []
         refuse_taken(self.path, force=force)
 
     def __call__(self, step: int) -> Path:
         with new_folder(self.path, force=True) as folder:
             self._save(folder, step)
+            self._written = [entry.name for entry in folder.iterdir()]
         return self.path
 
     def discard(self) -> None:
-        """Remove the copy: the run is complete and the output holds what it was kept for."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove what this run put there: it is complete, and the output holds what the copy was kept for."""
+        for name in self._written:
+            (self.path / name).unlink(missing_ok=True)
+        if self._written:
+            with suppress(OSError):  # something else stands there too
+                self.path.rmdir()

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from distilbert.core.checkpoint import Arrays, LoadReport, read_weights, write_weights
+from distilbert.core.checkpoint import (
+    Arrays,
+    LoadReport,
+    file_names,
+    listed,
+    read_weights,
+    survey,
+    write_weights,
+)
 from distilbert.core.config import EncoderConfig
 from distilbert.core.parameters import (
     POSITION_EMBEDDINGS,
@@ -107,13 +115,14 @@ class PreTrainedModel(nn.Module):
             ConfigError: the folder is another model's.
         """
         config = cls.config_class.from_pretrained(folder, **changes)
+        survey(folder, manifest(config, cls.head), config)
         model = cls(config)
         report = model.load(folder, dtype=dtype or torch.float32)
         if report.missing:
             logger.warning(
                 "%s holds no weights for %s: they are drawn anew and must be trained.",
                 folder,
-                ", ".join(report.missing),
+                listed(file_names(report.missing, model.manifest)),
             )
         model.eval()
         return (model, report) if output_loading_info else model

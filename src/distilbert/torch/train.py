@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
-from distilbert.errors import TrainingError
+from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.attention import SelfAttention
 from distilbert.torch.device import autocast
 from distilbert.torch.pretrained import PreTrainedModel
@@ -92,17 +92,25 @@ def train(
         stage: the name under which progress is reported.
         new_weights: keys of parameters that were drawn anew and may learn faster.
         progress: told of every step.
-        checkpoint: called every ``recipe.checkpoint_every`` steps.
+        checkpoint: called every ``recipe.checkpoint_every`` steps, when the next step has shown that the
+            weights give finite losses.
         stop_after: leave the schedule after so many steps, to measure their speed.
 
     Raises:
-        TrainingError: a loss or a gradient is not finite.
+        ConfigError: no term of the loss has a weight.
+        TrainingError: a loss or a gradient is not finite, or the losses of the finished model are not.
     """
     log = TrainingLog()
     optimiser = _optimiser(model, recipe, new_weights)
     factor = _triangle(recipe, total_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     weights = {name: weight for name, weight in objective.weights.items() if weight}
+    if not weights:
+        raise ConfigError(
+            "At least one term of a loss must have a weight.",
+            received=", ".join(f"{name} 0" for name in objective.weights),
+            remedy="Give one of them a weight in the recipe, or name a teacher.",
+        )
     saved: Path | None = None
     model.train()
     if recipe.dropout is not None:
@@ -111,12 +119,15 @@ def train(
     steps = objective.steps()
     for step in range(1, min(total_steps, stop_after or total_steps) + 1):
         started = time.perf_counter()
-        terms = _accumulate(model, objective, weights, next(steps), recipe)
+        batches = next(steps)
+        terms = _accumulate(model, objective, weights, batches, recipe)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
         losses = {name: float(value) for name, value in terms.items()}
         losses["total"] = sum(weights[name] * value for name, value in losses.items())
         if not (math.isfinite(losses["total"]) and math.isfinite(float(norm))):
-            raise _not_finite(step, losses, float(norm), saved)
+            raise _not_finite(f"at step {step}", losses, float(norm), recipe, saved)
+        if checkpoint and step > 1 and (step - 1) % recipe.checkpoint_every == 0:
+            saved = checkpoint(step - 1)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
@@ -127,9 +138,12 @@ def train(
         for name, value in losses.items():
             log.losses.setdefault(name, []).append(value)
         progress(stage, step, total_steps, {"loss": losses["total"]})
-        if checkpoint and step % recipe.checkpoint_every == 0 and step < total_steps:
-            saved = checkpoint(step)
     model.eval()
+    # The last step's weights have had no step after them that would have shown what they give.
+    with torch.no_grad(), autocast(model.device, recipe.precision):
+        last = {name: float(value) for name, value in objective.loss_sums(batches[0]).items()}
+    if not all(map(math.isfinite, last.values())):
+        raise _not_finite(f"after step {step}", last, None, recipe, saved)
     return log
 
 
@@ -196,16 +210,20 @@ def _triangle(recipe: Training, total_steps: int) -> Callable[[int], float]:
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        return (total_steps - step) / (total_steps - warmup)
+        return (total_steps - step) / max(1, total_steps - warmup)
 
     return factor
 
 
-def _not_finite(step: int, losses: Mapping[str, float], norm: float, saved: Path | None) -> TrainingError:
+def _not_finite(
+    when: str, losses: Mapping[str, float], norm: float | None, recipe: Training, saved: Path | None
+) -> TrainingError:
     listed = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
     kept = f"The last good checkpoint is {saved}" if saved else "No checkpoint was kept yet"
     return TrainingError(
         "Losses and gradients must stay finite.",
-        received=f"at step {step}: {listed}; gradient norm {norm:.4g}",
-        remedy=f"{kept}. Lower --learning-rate, or add --precision fp32.",
+        received=f"{when}: {listed}" + ("" if norm is None else f"; gradient norm {norm:.4g}"),
+        remedy=f"{kept}. Lower --learning-rate"
+        + ("" if recipe.precision == "fp32" else ", or add --precision fp32")
+        + ".",
     )

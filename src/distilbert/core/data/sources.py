@@ -3,7 +3,10 @@
 import csv
 import gzip
 import json
+import os
 import sys
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +20,13 @@ Row = dict[str, Any]
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "document")
 
 
-def read_texts(path: str | Path, *, column: str | None = None) -> Iterator[str]:
-    """The texts of a file: each line of a .txt, or the text column of a table.
+def read_texts(path: str | Path, *, column: str | None = None, every_row: bool = False) -> Iterator[str]:
+    """The texts of a file: each line of a .txt that says something, or the text column of a table.
 
     Args:
         path: the file; its name's ending says what it is.
         column: the table's text column; None looks for one of ``TEXT_COLUMNS``.
+        every_row: a row of a table without a text is an error, and not left out.
 
     Raises:
         DataError: no such file, none that is known, nothing in it, or not UTF-8.
@@ -32,7 +36,7 @@ def read_texts(path: str | Path, *, column: str | None = None) -> Iterator[str]:
         lines = (line.strip() for _, line in _lines(path))
         texts = (line for line in lines if line)
     else:
-        texts = (text for _, text in _column(path, column))
+        texts = (text for _, text in _column(path, column, every_row=every_row))
     empty = True
     for text in texts:
         empty = False
@@ -71,10 +75,10 @@ def kind_of(path: Path) -> str:
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(
             "A data file must exist.",
-            received=f"{path}, which is a folder" if path.is_dir() else f"{path}, which does not",
+            received=f"{path}, which is a folder" if os.path.isdir(path) else f"{path}, which does not",
             remedy="Check the name and the folder it is looked for in.",
         )
     if kind not in (".txt", *_READERS):
@@ -102,13 +106,19 @@ def text_column(columns: list[str], *, wanted: str | None, path: Path) -> str:
     )
 
 
-def _column(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
+def _column(path: Path, column: str | None, *, every_row: bool) -> Iterator[tuple[int, str]]:
     name = None
     for number, row in read_rows(path):
         name = name or text_column(list(row), wanted=column, path=path)
         text = row.get(name)
         if isinstance(text, str) and text.strip():
             yield number, text
+        elif every_row:
+            raise DataError(
+                "Every row must have a text.",
+                received=f"{text!r:.60} as {name} at line {number} of {path}",
+                remedy="Fill it in or correct it, or remove the row.",
+            )
 
 
 def _read_separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
@@ -118,6 +128,12 @@ def _read_separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     reader = csv.DictReader((line for _, line in lines), delimiter=delimiter, strict=True)
     number = 2
     try:
+        if twice := [name for name, count in Counter(reader.fieldnames or ()).items() if count > 1]:
+            raise DataError(
+                "Every column must have a name of its own.",
+                received=f"{', '.join(twice)} more than once in {path}",
+                remedy="Rename all but one of them.",
+            )
         for row in reader:
             if None in row or None in row.values():
                 raise DataError(
@@ -171,9 +187,9 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
-            "A .parquet file must be whole.",
+            "A .parquet file must be whole, and its texts UTF-8.",
             received=f"{path}: {error}",
             remedy="Copy or write the file again.",
         ) from None
@@ -187,24 +203,28 @@ _READERS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
 }
 
 
+#: What spreadsheets put before a file's first line.
+_MARK = b"\xef\xbb\xbf"
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines, decoded one by one, so that a wrong byte is found where it stands."""
-    number, offset = 0, 0
+    number = offset = 0
     try:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")  # the mark that spreadsheets put first
+                if number == 1 and line.startswith(_MARK):
+                    line, offset = line.removeprefix(_MARK), len(_MARK)
                 yield number, line.decode()
                 offset += len(line)
     except UnicodeDecodeError as error:
         raise DataError(
             "A text file must be UTF-8.",
-            received=f"the byte 0x{error.object[error.start]:02x} at line {number}, "
-            f"byte {offset + error.start} of {path}",
+            received=f"0x{error.object[error.start]:02x} at line {number}, "
+            f"byte {offset + error.start + 1} of {path}",
             remedy="Save it as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW",
         ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             "A data file must be readable and whole.",
             received=f"{path}: {error}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,20 @@ def accuracy(truth: Ids, answers: Ids) -> float:
 
 def macro_f1(truth: Ids, answers: Ids) -> float:
     """F1 of each label that occurs in the truth or in the answers, averaged with equal weights."""
-    try:
-        from sklearn.metrics import f1_score
-    except ImportError:
-        raise MissingExtraError.of("train", wanted="Macro-F1", missing="scikit-learn") from None
+    require_metrics()
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, answers, average="macro", zero_division=0))
+
+
+def require_metrics() -> None:
+    """Say at once, and not after a training, that scores cannot be computed.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise MissingExtraError.of("train", wanted="Macro-F1", missing="scikit-learn")
 
 
 METRICS: dict[str, Metric] = {"accuracy": accuracy, "macro_f1": macro_f1}

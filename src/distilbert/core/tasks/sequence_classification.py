@@ -1,7 +1,9 @@
 """One label for each text, out of a fixed set."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from distilbert.core.data.sources import Row, read_rows, text_column
 from distilbert.core.reference import log_softmax
+from distilbert.core.text.samples import is_text
 from distilbert.errors import DataError
 
 #: Columns that hold the label, in the order in which they are looked for.
@@ -57,11 +60,11 @@ class LabelledTexts:
                 text_name = text_column(list(row), wanted=text, path=path)
                 label_name = _label_column(list(row), wanted=label, path=path)
             for name in (text_name, label_name):
-                if row.get(name) is None or not str(row[name]).strip():
+                if not _says_something(row.get(name)):
                     raise DataError(
-                        "Every row must have a text and a label.",
-                        received=f"no {name} at line {number} of {path}",
-                        remedy="Fill it in, or remove the row.",
+                        "Every row must have a text and a label, as text or as a number.",
+                        received=f"{row.get(name)!r:.60} as {name} at line {number} of {path}",
+                        remedy="Fill it in or correct it, or remove the row.",
                     )
             texts.append(str(row[text_name]))
             labels.append(str(row[label_name]))
@@ -99,8 +102,9 @@ class SequenceClassification:
                 received=f"only {', '.join(names) or 'no label'}",
                 remedy="Add rows with other labels.",
             )
-        numeric = all(name.lstrip("-").isdecimal() for name in names)
-        return cls(tuple(sorted(names, key=int) if numeric else sorted(names)))
+        numeric = all(re.fullmatch(r"-?\d+", name) for name in names)
+        in_order = sorted(names)
+        return cls(tuple(sorted(in_order, key=int) if numeric else in_order))
 
     def ids(self, labels: Sequence[str], *, source: str) -> "np.ndarray[Any, np.dtype[np.int64]]":
         """Labels to ids, [rows].
@@ -135,6 +139,13 @@ class SequenceClassification:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
         return cls(tuple(facts["labels"]))
+
+
+def _says_something(value: Any) -> bool:
+    """Whether a field holds a text, or a number, which may be a label's."""
+    if isinstance(value, str):
+        return bool(value.strip()) and is_text(value)
+    return isinstance(value, int) or (isinstance(value, float) and not isnan(value))
 
 
 def _label_column(columns: list[str], *, wanted: str | None, path: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from distilbert.core import rules
 from distilbert.core.files import (
     ADDED_TOKENS_FILE,
     SPECIAL_TOKENS_FILE,
@@ -91,6 +92,7 @@ class Configured(Assembly):
         model_input_names: Sequence[str] | None = None,
     ) -> None:
         source = read_vocabulary(vocab_file, tokenizer_file)
+        rules.number(3, float("inf"))("model_max_length", model_max_length)
         asked = {
             "do_basic_tokenize": do_basic_tokenize,
             "never_split": None if never_split is None else tuple(never_split),
@@ -109,7 +111,7 @@ class Configured(Assembly):
         self._other_way = source.content
         self.split_special_tokens = split_special_tokens
         # Peers write 1e30 for "no limit".
-        self.model_max_length = min(model_max_length, UNLIMITED)
+        self.model_max_length = int(min(model_max_length, UNLIMITED))
         self.padding_side, self.truncation_side = padding_side, truncation_side
         if model_input_names is not None:
             self.model_input_names = list(model_input_names)

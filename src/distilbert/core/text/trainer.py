@@ -1,0 +1,98 @@
+"""A WordPiece vocabulary from a corpus, learnt by the ``tokenizers`` library."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from distilbert.core.output import new_folder
+from distilbert.core.progress import Progress, silent
+from distilbert.core.text.fast import DistilBertTokenizerFast
+from distilbert.errors import ConfigError, DataError
+
+#: The published models' number of tokens.
+VOCAB_SIZE = 30_522
+
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+#: Texts between two words of progress.
+_EVERY = 1000
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    vocab_size: int = VOCAB_SIZE,
+    min_frequency: int = 2,
+    special_tokens: Iterable[str] = (),
+    progress: Progress = silent,
+    **settings: Any,
+) -> DistilBertTokenizerFast:
+    """Learn a vocabulary.
+
+    Args:
+        texts: the corpus.
+        vocab_size: the greatest number of tokens, special ones included (published: 30,522).
+        min_frequency: pairs of pieces that are rarer are not joined.
+        special_tokens: beside the five published ones.
+        progress: told of every thousand texts.
+        settings: of the tokenizer: ``do_lower_case`` (True where it is not said), ``strip_accents``, …
+
+    Raises:
+        ConfigError: a vocabulary that has no room for the corpus's characters.
+        DataError: no texts, or something that is none.
+    """
+    from tokenizers import trainers
+
+    special = [*_SPECIAL, *special_tokens]
+    asked = {"do_lower_case": True, **settings}
+    learner = DistilBertTokenizerFast(
+        {token: i for i, token in enumerate(special)}, **asked
+    ).backend_tokenizer
+    seen: set[str] = set()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=special,
+        continuing_subword_prefix=asked.get("wordpieces_prefix", "##"),
+        show_progress=False,
+    )
+    learner.train_from_iterator(_counted(texts, seen, progress), trainer)
+    ids: dict[str, int] = learner.get_vocab(with_added_tokens=True)
+    if not seen:
+        raise DataError(
+            "A vocabulary is learnt from texts.", received="none", remedy="Name a file that holds some."
+        )
+    if len(ids) > vocab_size:
+        raise ConfigError(
+            "A vocabulary must have room for every character of the corpus.",
+            received=f"vocab_size={vocab_size}, of which {len(ids)} are needed at least",
+            remedy="Choose a greater one, or a corpus of fewer scripts.",
+        )
+    return DistilBertTokenizerFast(
+        dict(sorted(ids.items(), key=lambda item: item[1])),
+        additional_special_tokens=list(special_tokens),
+        **asked,
+    )
+
+
+def write_tokenizer(
+    texts: Iterable[str], *, out: str | Path, force: bool = False, **options: Any
+) -> DistilBertTokenizerFast:
+    """``train_tokenizer``, and its folder written to ``out``.
+
+    Raises:
+        OutputError: ``out`` is taken or cannot be written.
+    """
+    with new_folder(out, force=force) as folder:
+        tokenizer = train_tokenizer(texts, **options)
+        tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _counted(texts: Iterable[str], seen: set[str], progress: Progress) -> Iterator[str]:
+    for i, text in enumerate(texts):
+        if i % _EVERY == 0:
+            progress("read texts", i, None, {})
+        seen.add("a text")
+        yield text
+    progress("learn tokens", 0, None, {})
