@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from distilbert.core.text import DistilBertTokenizer as DistilBertTokenizer
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
+    from distilbert.core.trimming import trim as trim
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.bert import BertForMaskedLM as BertForMaskedLM
     from distilbert.torch.bert import BertForSequenceClassification as BertForSequenceClassification
@@ -60,6 +61,7 @@ _HOMES = {
     "TextClassifier": "torch.classifier",
     "evaluate": "torch.evaluate",
     "train_tokenizer": "core.text.trainer",
+    "trim": "core.trimming",
     "shrink": "core.surgery",
 }
 

@@ -23,13 +23,14 @@ from distilbert.cli import (
     quickstart,
     shrink,
     train_tokenizer,
+    trim,
 )
 from distilbert.cli.display import Display
 from distilbert.cli.entry import leaving_at_once
 from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
-_COMMANDS = (quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer)
+_COMMANDS = (quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

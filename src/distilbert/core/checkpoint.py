@@ -184,15 +184,24 @@ def write_weights(
     Raises:
         OutputError: the folder cannot be written.
     """
+    write_arrays(folder, {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None})
+
+
+def write_arrays(folder: str | Path, named: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+    """Write ``model.safetensors`` atomically, under these names.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    named = {p.file_key: np.ascontiguousarray(arrays[p.key]) for p in parameters if p.tied_to is None}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
     path = Path(folder) / WEIGHTS_FILE
     with replacing(path) as partial:
         try:
             # "pt" says that kernels are [out, in]; readers of the published format ask for it.
-            save_file(named, partial, metadata={"format": "pt"})
+            save_file(contiguous, partial, metadata={"format": "pt"})
         except SafetensorError as error:
             raise OutputError(
                 "The output must be writable, with room for it.",

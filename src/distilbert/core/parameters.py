@@ -100,6 +100,11 @@ def base_prefix(config: EncoderConfig) -> str:
     return config.model_type + "."
 
 
+def is_of_vocabulary(parameter: Parameter) -> bool:
+    """Whether an array has a row for each token."""
+    return parameter.key.endswith((WORD_EMBEDDINGS, "vocab_projector.weight", "vocab_projector.bias"))
+
+
 def is_encoder(key: str, config: EncoderConfig) -> bool:
     """Whether a key is of the part that every head stands on; a BERT's pooler belongs to some heads only."""
     base = key.removeprefix(base_prefix(config))

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from distilbert.core.text.added import AddedToken
 from distilbert.errors import ConfigError, DataError
@@ -133,6 +134,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self._tokens.keys() | self._added.keys())
+
+    @property
+    def own_vocab(self) -> dict[str, int]:
+        """Ids of the vocabulary's own tokens, without those that were added to it."""
+        return dict(self._vocab)
 
     @property
     def vocab(self) -> dict[str, int]:
@@ -333,6 +339,21 @@ class Vocabulary:
     ) -> list[str]:
         """The text of each row of ids."""
         return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
+
+    def with_ids(self, ids: Mapping[str, int], added: Mapping[int, AddedToken]) -> Self:
+        """A copy with another vocabulary, which has the special tokens too.
+
+        Args:
+            ids: of the vocabulary's own tokens.
+            added: tokens beside them, or flags of some of them, by id.
+        """
+        other = copy(self)
+        other._vocab, other._added = dict(ids), dict(sorted(added.items()))
+        other._tokens = {number: token for token, number in other._vocab.items()}
+        other._all_ids = other.get_vocab()
+        other._special, other._additional = dict(self._special), list(self._additional)
+        other._vocabulary_changed()
+        return other
 
     # Within.
 
