@@ -138,3 +138,29 @@ def test_the_wrong_class_for_a_folder_says_so(tmp_path: Path) -> None:
     assert isinstance(read_config(tmp_path), BertConfig)
     with pytest.raises(ConfigError, match="model_type is distilbert. Received: model_type=bert"):
         DistilBertConfig.from_pretrained(tmp_path)
+
+
+def test_several_fields_at_once(tmp_path: Path) -> None:
+    config = DistilBertConfig()
+    config.update({"dim": 32, "n_heads": 4})
+    config.update_from_string("dropout=0.2,sinusoidal_pos_embds=true,activation=relu,n_layers=2")
+    assert (config.dropout, config.sinusoidal_pos_embds, config.activation, config.n_layers) == (
+        0.2,
+        True,
+        "relu",
+        2,
+    )
+    for wrong in ("nosuch=1", "n_layers=many", "sinusoidal_pos_embds=perhaps"):
+        with pytest.raises(ConfigError, match="name=value"):
+            config.update_from_string(wrong)
+    with pytest.raises(ConfigError, match="must divide"):
+        config.update({"n_heads": 5})
+    config.update({"n_heads": 4, "torch_dtype": "float16"})
+    assert config.dtype == config.torch_dtype == "float16"
+    config.to_json_file(tmp_path / "one.json")
+    assert DistilBertConfig.from_json_file(tmp_path / "one.json") == config
+    config.save_pretrained(tmp_path)
+    content, others = DistilBertConfig.get_config_dict(tmp_path, revision="main")
+    assert (content["dim"], others) == (32, {"revision": "main"})
+    assert config.to_diff_dict() == config.to_dict()
+    assert config.attribute_map["hidden_size"] == "dim"

@@ -261,6 +261,11 @@ def test_rows_of_ids(all_three) -> None:
         ):
             theirs = peer.prepare_for_model(first, pair, **options)
             assert dict(python.prepare_for_model(first, pair, **options)) == dict(theirs)
+    cut = python.prepare_for_model(
+        first, truncation=True, max_length=4, stride=1, return_overflowing_tokens=True, return_length=True
+    )
+    assert cut["input_ids"] == [101, 5, 6, 102]
+    assert (cut["overflowing_tokens"], cut["num_truncated_tokens"], cut["length"]) == ([6, 7, 8], 2, 4)
     row = python.build_inputs_with_special_tokens(first)
     assert python.get_special_tokens_mask(row, already_has_special_tokens=True) == [1, 0, 0, 0, 0, 1]
     for options in ({"num_tokens_to_remove": 2}, {"num_tokens_to_remove": 2, "stride": 1}, {}):

@@ -54,3 +54,12 @@ def test_what_cannot_be_learnt() -> None:
         train_tokenizer([])
     with pytest.raises(ConfigError, match="room for every character"):
         train_tokenizer(["abcdefghij" * 3], vocab_size=8)
+
+
+def test_another_vocabulary_with_the_same_settings(tmp_path: Path) -> None:
+    first = train_tokenizer(["Ball ball"] * 3, vocab_size=40, do_lower_case=False, special_tokens=["[A]"])
+    again = first.train_new_from_iterator(
+        [["Goal goal", "Goal"], ["team"] * 3], 60, new_special_tokens=["[B]"]
+    )
+    assert again.tokenize("Goal [A] [B] team") == ["Goal", "[A]", "[B]", "team"]
+    assert not again.do_lower_case

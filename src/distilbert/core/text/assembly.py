@@ -111,12 +111,17 @@ class Assembly(Vocabulary):
         return_tensors: Any = None,
         return_token_type_ids: bool | None = None,
         return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
         return_special_tokens_mask: bool = False,
         return_length: bool = False,
         verbose: bool = True,
         prepend_batch_axis: bool = False,
     ) -> BatchEncoding:
-        """A row of ids that are tokens already; the arguments are those of a call on a text."""
+        """A row of ids that are tokens already; the arguments are those of a call on a text.
+
+        With ``return_overflowing_tokens`` what was cut off stands in ``overflowing_tokens``, with ``stride``
+        of the kept tokens before it, and its number in ``num_truncated_tokens``.
+        """
         cut = self._cutting(truncation, max_length, stride)
         rows = Rows(
             self,
@@ -134,6 +139,10 @@ class Assembly(Vocabulary):
         )
         if return_length:
             columns["length"] = rows.padded_lengths
+        if return_overflowing_tokens:
+            dropped = rows.dropped[0]
+            removed = self.truncate_sequences(ids, pair_ids, dropped, cut.strategy, cut.stride)[2]
+            columns |= {"overflowing_tokens": [removed], "num_truncated_tokens": [dropped]}
         return BatchEncoding(
             {name: column[0] for name, column in columns.items()},
             tensor_type=return_tensors,

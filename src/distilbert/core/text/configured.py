@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
 from distilbert.core.files import (
@@ -62,6 +62,8 @@ class Configured(Assembly):
     """
 
     is_fast = False
+    slow_tokenizer_class: type | None = None
+    vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": VOCAB_FILE, "tokenizer_file": TOKENIZER_FILE}
 
     def __init__(
         self,

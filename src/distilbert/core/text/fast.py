@@ -1,7 +1,7 @@
 """The tokenizer backed by the ``tokenizers`` library."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,37 @@ class DistilBertTokenizerFast(Tokenizer):
     @property
     def decoder(self) -> Any:
         return self.backend_tokenizer.decoder
+
+    def train_new_from_iterator(
+        self,
+        text_iterator: Iterable[Any],
+        vocab_size: int,
+        length: int | None = None,
+        new_special_tokens: Sequence[str] | None = None,
+        **options: Any,
+    ) -> "DistilBertTokenizerFast":
+        """A tokenizer with this one's settings, and a vocabulary learnt from other texts.
+
+        Args:
+            text_iterator: texts, or lists of them.
+            vocab_size: the greatest number of tokens.
+            length: of no effect; the peer shows its progress by it.
+            new_special_tokens: beside this one's.
+            options: of ``train_tokenizer``.
+        """
+        from distilbert.core.text.trainer import train_tokenizer
+
+        texts = (t for item in text_iterator for t in ([item] if isinstance(item, str) else item))
+        settings = {
+            "do_lower_case": self.do_lower_case,
+            "strip_accents": self.strip_accents,
+            "tokenize_chinese_chars": self.tokenize_chinese_chars,
+            "clean_text": self._pipeline.clean_text,
+            "wordpieces_prefix": self._pipeline.wordpieces_prefix,
+            "model_max_length": self.model_max_length,
+            "special_tokens": [*self.additional_special_tokens, *(new_special_tokens or ())],
+        }
+        return train_tokenizer(texts, vocab_size=vocab_size, **{**settings, **options})
 
     def _vocabulary_changed(self) -> None:
         self.__dict__.pop("_backend", None)

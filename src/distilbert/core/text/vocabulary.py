@@ -88,6 +88,8 @@ class Vocabulary:
         ConfigError: a special token that neither the vocabulary nor the added tokens have.
     """
 
+    SPECIAL_TOKENS_ATTRIBUTES = (*SPECIAL_TOKENS, "additional_special_tokens")
+
     bos_token, eos_token, unk_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
     sep_token, pad_token, cls_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
     mask_token = _SpecialToken()

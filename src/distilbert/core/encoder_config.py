@@ -1,0 +1,314 @@
+"""What the two configurations share: fields that are checked, in memory and as ``config.json``.
+
+Rules for one field hold whenever it is assigned. Rules across fields hold in the constructor, when a
+model is built and when the configuration is saved (``check``), so that two assignments in a row work.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from distilbert.core import rules
+from distilbert.core.files import CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.rules import Rule
+from distilbert.errors import ConfigError
+
+#: Epsilon of every LayerNorm (BERT's, and therefore DistilBERT's).
+LAYER_NORM_EPS = 1e-12
+
+#: The label of a position that takes no part in a loss.
+IGNORED_LABEL = -100
+
+#: More than any published encoder has, by far; a larger number is a broken file's.
+MOST_LAYERS = 1024
+
+_TWO_LABELS = {0: "LABEL_0", 1: "LABEL_1"}
+
+#: What every configuration has besides its sizes; written only where it differs from these defaults.
+_SHARED_DEFAULTS: dict[str, Any] = {
+    "architectures": None,
+    "attn_implementation": "sdpa",
+    "dtype": None,
+    "id2label": _TWO_LABELS,
+    "label2id": {name: i for i, name in _TWO_LABELS.items()},
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "problem_type": None,
+    "return_dict": True,
+    "tie_word_embeddings": True,
+}
+
+_SHARED_RULES: dict[str, Rule] = {
+    "id2label": rules.label_names,
+    "label2id": rules.label_ids,
+    "output_attentions": rules.flag,
+    "output_hidden_states": rules.flag,
+    "architectures": rules.optional(rules.names),
+    "problem_type": rules.optional(rules.one_of(rules.PROBLEM_TYPES)),
+    "return_dict": rules.flag,
+    "tie_word_embeddings": rules.flag,
+}
+
+
+class EncoderConfig:
+    """What the two configurations share. Keys it does not know are kept, as published files have some."""
+
+    model_type: ClassVar[str]
+    #: Other names of a field, for reading, assigning and constructing.
+    aliases: ClassVar[Mapping[str, str]]
+    field_rules: ClassVar[Mapping[str, Rule]]
+
+    # The sizes and rates that every model reads, under DistilBERT's names.
+    vocab_size: int
+    max_position_embeddings: int
+    n_layers: int
+    n_heads: int
+    dim: int
+    hidden_dim: int
+    dropout: float
+    attention_dropout: float
+    activation: Any
+    initializer_range: float
+    pad_token_id: int
+    layer_norm_eps: float
+
+    architectures: list[str] | None
+    attn_implementation: str
+    dtype: str | None
+    id2label: dict[int, str]
+    label2id: dict[str, int]
+    output_attentions: bool
+    output_hidden_states: bool
+    problem_type: str | None
+    return_dict: bool
+    tie_word_embeddings: bool
+
+    def _fill(self, sizes: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+        """Set every field once: sizes, shared defaults, then what the caller named besides."""
+        for name, value in (*sizes.items(), *_SHARED_DEFAULTS.items()):
+            setattr(self, name, value)
+        others = dict(others)
+        others.pop("model_type", None)
+        if taken := [name for name in others if self._has_other_use_for(name)]:
+            raise ConfigError(
+                "A further field must have a name that the configuration has no other use for.",
+                received=", ".join(taken),
+                remedy="Rename or remove it.",
+            )
+        # A count of labels stands behind names, which say more.
+        if (count := others.pop("num_labels", None)) is not None and "id2label" not in others:
+            self.num_labels = count
+        for name, value in others.items():
+            setattr(self, name, value)
+        if "id2label" in others and "label2id" not in others:
+            self.label2id = {name: i for i, name in self.id2label.items()}
+        self.check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        name = self.aliases.get(name, name)
+        rule = self.field_rules.get(name) or _SHARED_RULES.get(name)
+        object.__setattr__(self, name, rule(name, value) if rule else value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.aliases:
+            return getattr(self, self.aliases[name])
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, count: int) -> None:
+        count = rules.integer(1)("num_labels", count)
+        if count != len(self.id2label):
+            self.id2label = {i: f"LABEL_{i}" for i in range(count)}
+            self.label2id = {name: i for i, name in self.id2label.items()}
+
+    @property
+    def attribute_map(self) -> dict[str, str]:
+        """Other names of fields, as the peer calls ``aliases``."""
+        return dict(self.aliases)
+
+    @property
+    def torch_dtype(self) -> str | None:
+        """The older name of ``dtype``."""
+        return self.dtype
+
+    @torch_dtype.setter
+    def torch_dtype(self, value: str | None) -> None:
+        self.dtype = value
+
+    @property
+    def use_return_dict(self) -> bool:
+        return self.return_dict
+
+    def check(self) -> None:
+        """Hold the rules across fields.
+
+        Raises:
+            ConfigError: the heads do not divide the width, labels are numbered with gaps, or the padding id
+                is outside the vocabulary.
+        """
+        if self.dim % self.n_heads:
+            heads, width = self._spelled("n_heads"), self._spelled("dim")
+            divisors = [str(n) for n in range(1, self.dim + 1) if self.dim % n == 0][:7]
+            choice = " or ".join(part for part in (", ".join(divisors[:-1]), divisors[-1]) if part)
+            raise ConfigError(
+                f"{heads} must divide {width}.",
+                received=f"{heads}={self.n_heads}, {width}={self.dim}",
+                remedy=f"Choose {choice}.",
+            )
+        if sorted(self.id2label) != list(range(len(self.id2label))):
+            raise ConfigError(
+                "id2label must number the labels from 0 on.",
+                received="id2label with the ids " + ", ".join(map(str, self.id2label)),
+                remedy="Give the labels the ids of their logits.",
+            )
+        if self.pad_token_id >= self.vocab_size:
+            raise ConfigError(
+                "pad_token_id must be an id of the vocabulary.",
+                received=f"pad_token_id={self.pad_token_id}, vocab_size={self.vocab_size}",
+                remedy=f"Choose an id from 0 to {self.vocab_size - 1}.",
+            )
+
+    def _has_other_use_for(self, name: str) -> bool:
+        """Whether a further field of this name would hide a method, or what is worked out from others."""
+        known = name in _SHARED_DEFAULTS or name in self.field_rules or name == "num_labels"
+        there = getattr(type(self), name, None)
+        return not known and there is not None and getattr(there, "fset", None) is None
+
+    def _spelled(self, name: str) -> str:
+        return self.aliases.get(name, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``config.json``: every size, and the rest where it differs from its default."""
+        content = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in _SHARED_DEFAULTS or value != _SHARED_DEFAULTS[name]
+        }
+        content.pop("attn_implementation", None)  # how to compute, not what: a choice of each machine
+        return {**content, "model_type": self.model_type}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """The content of ``config.json``: the peer's name for what ``to_dict`` is here."""
+        return self.to_dict()
+
+    def update(self, config_dict: Mapping[str, Any]) -> None:
+        """Assign several fields, and hold the rules across them."""
+        for name, value in config_dict.items():
+            setattr(self, name, value)
+        self.check()
+
+    def update_from_string(self, update_str: str) -> None:
+        """Assign fields from ``name=value,name=value``; values take the type of what they replace.
+
+        Raises:
+            ConfigError: a name that there is no field of, or a value of another type.
+        """
+        changes: dict[str, Any] = {}
+        for part in update_str.split(","):
+            name, _, value = part.partition("=")
+            try:
+                old = getattr(self, name)
+                changes[name] = (
+                    {"true": True, "false": False}[value.lower()]
+                    if isinstance(old, bool)
+                    else (type(old)(value) if isinstance(old, int | float | str) else json.loads(value))
+                )
+            except (AttributeError, KeyError, ValueError):
+                raise ConfigError(
+                    "Fields are changed as name=value, values being of the field's type.",
+                    received=part,
+                    remedy="Correct the name or the value.",
+                ) from None
+        self.update(changes)
+
+    def to_json_file(self, json_file_path: str | Path) -> None:
+        """Write the text of ``config.json`` to a file, atomically."""
+        write_atomically(Path(json_file_path), self.to_json_string().encode())
+
+    def to_json_string(self) -> str:
+        """The text of ``config.json``.
+
+        Raises:
+            ConfigError: the activation is a callable, which no file can hold.
+        """
+        if callable(self.activation):
+            raise ConfigError(
+                "A saved activation must be a published name.",
+                received=f"the callable {self.activation!r}",
+                remedy=f"Choose one of {', '.join(rules.ACTIVATIONS)}.",
+            )
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], **changes: Any) -> Self:
+        """From the content of a ``config.json``; ``changes`` go over it."""
+        content = {cls.aliases.get(name, name): value for name, value in content.items()}
+        changes = {cls.aliases.get(name, name): value for name, value in changes.items()}
+        if "num_labels" in changes and "id2label" not in changes:
+            content.pop("id2label", None)
+            content.pop("label2id", None)
+        if "id2label" in changes and "label2id" not in changes:
+            content.pop("label2id", None)
+        if "torch_dtype" in content:
+            content["dtype"] = content.pop("torch_dtype")
+        content.pop("self", None)
+        return cls(**{**content, **changes})
+
+    @classmethod
+    def from_json_file(cls, json_file: str | Path) -> Self:
+        """From a file that holds what a ``config.json`` does.
+
+        Raises:
+            CheckpointError: there is no such file, or it is not JSON.
+        """
+        return cls.from_dict(read_json(Path(json_file)))
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | Path, **others: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The content of a folder's ``config.json``, and the keywords that say nothing of where it is."""
+        return read_json(Path(pretrained_model_name_or_path) / CONFIG_FILE), others
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
+        """From a model folder's ``config.json``; ``changes`` go over it.
+
+        Raises:
+            CheckpointError: there is no such file, or it is not JSON.
+            ConfigError: a field holds what it cannot, or the model type is another.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        content = read_json(folder / CONFIG_FILE)
+        if content.get("model_type", cls.model_type) != cls.model_type:
+            raise ConfigError(
+                f"{cls.__name__} reads folders whose model_type is {cls.model_type}.",
+                received=f"model_type={content['model_type']} in {folder}",
+                remedy="Use the class of that model type.",
+            )
+        return cls.from_dict(content, **changes)
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write ``config.json`` into a folder, which is made where it is missing.
+
+        Raises:
+            ConfigError: a rule across fields does not hold.
+        """
+        self.check()
+        folder = Path(save_directory)
+        make_folder(folder)
+        write_atomically(folder / CONFIG_FILE, self.to_json_string().encode())
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, so never a dictionary's key
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in sorted(self.to_dict().items()))
+        return f"{type(self).__name__}({fields})"
