@@ -1,8 +1,6 @@
 """Weights: files on one side, named arrays on the other, and a report that accounts for every key."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distilbert.core.config import EncoderConfig
-from distilbert.core.files import CONFIG_FILE, WEIGHTS_FILE, replacing
+from distilbert.core.files import CONFIG_FILE
 from distilbert.core.parameters import (
     IGNORED_FILE_KEYS,
     Head,
@@ -19,14 +17,8 @@ from distilbert.core.parameters import (
     is_encoder,
     manifest,
 )
-from distilbert.errors import CheckpointError, OutputError
-
-logger = logging.getLogger(__name__)
-
-#: Weights that are not read yet, so that a message can tell them from none.
-_OTHER_WEIGHTS = (".bin", ".h5", ".msgpack", ".ckpt", ".pt")
-
-Arrays = dict[str, "np.ndarray[Any, Any]"]
+from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights, write_arrays
+from distilbert.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -42,57 +34,13 @@ class LoadReport:
     cast: Mapping[str, str] = field(default_factory=dict)
 
 
-class WeightFile(AbstractContextManager["WeightFile"]):
-    """An open safetensors file: names and shapes at once, arrays when asked for.
-
-    Raises:
-        CheckpointError: there is no such file, or it is not whole.
-    """
-
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self.path = path
-        if not path.is_file():
-            others = sorted(p.name for p in path.parent.glob("*") if p.suffix in _OTHER_WEIGHTS)
-            raise CheckpointError(
-                f"A model folder must hold {WEIGHTS_FILE}.",
-                received=f"{path.parent} " + (f"with {', '.join(others)} only" if others else "without it"),
-                remedy="Choose a folder that a training or saving command has written.",
-            )
-        try:
-            self._file = safe_open(path, framework="np")
-        except (SafetensorError, OSError, ValueError) as error:
-            raise self._damaged(error) from None
-        self.shapes: dict[str, tuple[int, ...]] = {
-            name: tuple(self._file.get_slice(name).get_shape())
-            for name in self._file.keys()  # noqa: SIM118  # not a mapping: it has no other way
-        }
-
-    def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
-        try:
-            return self._file.get_tensor(name)
-        except Exception as error:
-            raise self._damaged(error) from None
-
-    def __exit__(self, *exception: object) -> None:
-        self._file.__exit__(*exception)
-
-    def _damaged(self, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            "A weight file must be a whole safetensors file.",
-            received=f"{self.path}: {error}",
-            remedy="Copy or save the model again.",
-        )
-
-
 def survey(folder: str | Path, parameters: Sequence[Parameter], config: EncoderConfig) -> LoadReport:
     """What ``read_weights`` would find, from the file's header alone: before a model is built, which costs.
 
     Raises:
         CheckpointError: as ``read_weights``.
     """
-    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+    with Weights(folder) as file:
         places, missing, unexpected = _places(file, parameters, config)
     return LoadReport(tuple(places), missing, unexpected)
 
@@ -108,14 +56,14 @@ def read_weights(
     Raises:
         CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
     """
-    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+    with Weights(folder) as file:
         places, missing, unexpected = _places(file, parameters, config)
         arrays = {key: file[name] for key, name in places.items()}
     return arrays, LoadReport(tuple(arrays), missing, unexpected)
 
 
 def _places(
-    file: WeightFile, parameters: Sequence[Parameter], config: EncoderConfig
+    file: Weights, parameters: Sequence[Parameter], config: EncoderConfig
 ) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """The file's name for each key, the keys that it lacks, and the names that no parameter has."""
     places: dict[str, str] = {}
@@ -137,7 +85,7 @@ def _places(
         wrong = "; ".join(f"{n} is {list(there)}, should be {list(here)}" for n, there, here in mismatched)
         raise CheckpointError(
             f"The weights must have the shapes that {CONFIG_FILE} states.",
-            received=f"{wrong} (in {file.path.parent})",
+            received=f"{wrong} (in {file.folder})",
             remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
         )
     unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
@@ -177,41 +125,23 @@ def listed(names: Sequence[str], *, most: int = 6) -> str:
 
 
 def write_weights(
-    folder: str | Path, arrays: Mapping[str, "np.ndarray[Any, Any]"], parameters: Sequence[Parameter]
+    folder: str | Path,
+    arrays: Mapping[str, "np.ndarray[Any, Any]"],
+    parameters: Sequence[Parameter],
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
-    """Write ``model.safetensors`` atomically, under the published names.
+    """Write a model's weights under the published names, atomically; tied ones once.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_arrays(folder, {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None})
-
-
-def write_arrays(folder: str | Path, named: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-    """Write ``model.safetensors`` atomically, under these names.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
-    path = Path(folder) / WEIGHTS_FILE
-    with replacing(path) as partial:
-        try:
-            # "pt" says that kernels are [out, in]; readers of the published format ask for it.
-            save_file(contiguous, partial, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise OutputError(
-                "The output must be writable, with room for it.",
-                received=f"{error} for {path}",
-                remedy="Free some space or choose another place; what stood there before is unchanged.",
-            ) from error
+    named = {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None}
+    write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
 
 
 def count_weights(folder: str | Path) -> int:
-    """How many numbers the weight file of a model folder holds."""
-    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+    """How many numbers the weights of a model folder hold."""
+    with Weights(folder) as file:
         names = [name for name in file.shapes if not IGNORED_FILE_KEYS.fullmatch(name)]
         return sum(int(np.prod(file.shapes[name])) for name in names)

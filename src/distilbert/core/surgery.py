@@ -14,7 +14,6 @@ import numpy as np
 
 from distilbert.core import parameters
 from distilbert.core.checkpoint import (
-    Arrays,
     file_names,
     listed,
     read_weights,
@@ -25,6 +24,7 @@ from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, 
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
 
 

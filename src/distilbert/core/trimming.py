@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from distilbert.core.checkpoint import Arrays, WeightFile, survey, write_arrays
+from distilbert.core.checkpoint import survey
 from distilbert.core.config import BertConfig, EncoderConfig, read_config
 from distilbert.core.facts import read_facts
-from distilbert.core.files import FACTS_FILE, WEIGHTS_FILE, write_json
+from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, file_aliases, is_of_vocabulary, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.weight_files import Arrays, Weights, write_arrays
 from distilbert.errors import DataError
 
 #: Texts that are tokenised at once.
@@ -124,7 +125,7 @@ def _rows(folder: str | Path, config: EncoderConfig, kept: Sequence[int]) -> tup
     names = {name for parameter in parameters for name in file_aliases(parameter, config)}
     arrays: Arrays = {}
     before = 0
-    with WeightFile(Path(folder) / WEIGHTS_FILE) as file:
+    with Weights(folder) as file:
         for name in file.shapes:
             array = file[name]
             before += array.size

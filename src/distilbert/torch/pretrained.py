@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from distilbert.core.checkpoint import (
-    Arrays,
     LoadReport,
     file_names,
     listed,
@@ -26,6 +25,7 @@ from distilbert.core.parameters import (
     base_prefix,
     manifest,
 )
+from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays
 from distilbert.errors import ConfigError
 from distilbert.torch.tensors import as_array, as_tensor
 
@@ -149,8 +149,12 @@ class PreTrainedModel(nn.Module):
         tensors = dict(self.named_parameters())
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, max_shard_size: int = MAX_SHARD_BYTES) -> None:
         """Write ``config.json`` and ``model.safetensors`` into ``folder``, each of them atomically.
+
+        Args:
+            folder: made where it is missing.
+            max_shard_size: bytes of a file above which the weights are written in shards, with an index.
 
         Raises:
             ConfigError: the configuration breaks a rule across fields.
@@ -159,7 +163,7 @@ class PreTrainedModel(nn.Module):
         self.config.architectures = [type(self).__name__]
         self.config.dtype = _name(self.dtype)
         self.config.save_pretrained(folder)
-        write_weights(folder, self.arrays(), self.manifest)
+        write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=max_shard_size)
 
 
 def _name(dtype: torch.dtype) -> str:
