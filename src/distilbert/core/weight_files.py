@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from distilbert.core.files import WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_json, replacing, write_json
+from distilbert.core.bin_files import BinFile
+from distilbert.core.files import (
+    BIN_FILE,
+    BIN_INDEX_FILE,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    read_json,
+    replacing,
+    write_json,
+)
 from distilbert.errors import CheckpointError, OutputError
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
@@ -16,13 +25,14 @@ Arrays = dict[str, "np.ndarray[Any, Any]"]
 MAX_SHARD_BYTES = 5 * 10**9
 
 #: Weights that are not read, so that a message can tell them from none.
-_OTHER_WEIGHTS = (".bin", ".h5", ".msgpack", ".ckpt", ".pt")
+_OTHER_WEIGHTS = (".h5", ".msgpack", ".ckpt", ".pt")
 
 
 class Weights(AbstractContextManager["Weights"]):
     """The open weights of a model folder: names and shapes at once, arrays when asked for.
 
-    They are in ``model.safetensors``, or in shards that ``model.safetensors.index.json`` lists.
+    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in
+    ``pytorch_model.bin`` or its shards, which are read without PyTorch and without running anything.
 
     Args:
         folder: holds them.
@@ -34,13 +44,16 @@ class Weights(AbstractContextManager["Weights"]):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._open = ExitStack()
-        self._file_of: dict[str, _File] = {}
+        self._file_of: dict[str, _File | BinFile] = {}
         try:
-            if (self.folder / WEIGHTS_FILE).is_file():
-                file = self._open.enter_context(_File(self.folder / WEIGHTS_FILE))
-                self._file_of = dict.fromkeys(file.shapes, file)
-            elif (self.folder / WEIGHTS_INDEX_FILE).is_file():
-                self._open_shards()
+            for whole, index in ((WEIGHTS_FILE, WEIGHTS_INDEX_FILE), (BIN_FILE, BIN_INDEX_FILE)):
+                if (self.folder / whole).is_file():
+                    file = self._opened(whole)
+                    self._file_of = dict.fromkeys(file.shapes, file)
+                    break
+                if (self.folder / index).is_file():
+                    self._open_shards(index)
+                    break
             else:
                 raise self._none()
         except BaseException:
@@ -58,27 +71,33 @@ class Weights(AbstractContextManager["Weights"]):
     def __exit__(self, *exception: object) -> None:
         self._open.close()
 
-    def _open_shards(self) -> None:
-        index = self.folder / WEIGHTS_INDEX_FILE
-        places = read_json(index).get("weight_map")
+    def _opened(self, name: str) -> "_File | BinFile":
+        path = self.folder / name
+        if name.endswith(".bin"):
+            return self._open.enter_context(BinFile(path))
+        return self._open.enter_context(_File(path))
+
+    def _open_shards(self, index: str) -> None:
+        ending = index.split(".")[1]
+        places = read_json(self.folder / index).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-            raise self._wrong_index("a weight_map that is none")
-        files: dict[str, _File] = {}
+            raise self._wrong_index(index, "a weight_map that is none")
+        files: dict[str, _File | BinFile] = {}
         for name in sorted(set(places.values())):
             # A name with a path in it would lead out of the folder.
-            if Path(name).name != name or not name.endswith(".safetensors"):
-                raise self._wrong_index(f"the file {name!r:.80}")
+            if Path(name).name != name or not name.endswith(f".{ending}"):
+                raise self._wrong_index(index, f"the file {name!r:.80}")
             if not (self.folder / name).is_file():
-                raise self._wrong_index(f"{name}, which is not there")
-            files[name] = self._open.enter_context(_File(self.folder / name))
+                raise self._wrong_index(index, f"{name}, which is not there")
+            files[name] = self._opened(name)
         for key, name in places.items():
             if key not in files[name].shapes:
-                raise self._wrong_index(f"{key} in {name}, which does not hold it")
+                raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
             self._file_of[key] = files[name]
 
-    def _wrong_index(self, what: str) -> CheckpointError:
+    def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(
-            f"{WEIGHTS_INDEX_FILE} must list the files beside it that hold the weights.",
+            f"{index} must list the files beside it that hold the weights.",
             received=f"{what} in {self.folder}",
             remedy="Copy or save the model again.",
         )

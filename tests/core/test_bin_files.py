@@ -1,0 +1,188 @@
+"""``pytorch_model.bin``, as PyTorch and the peer write it, and as nobody should."""
+
+import io
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from distilbert import DistilBertConfig, DistilBertForMaskedLM
+from distilbert.core.bin_files import BinFile
+from distilbert.errors import CheckpointError
+
+SMALL = DistilBertConfig(vocab_size=9, max_position_embeddings=5, n_layers=1, n_heads=2, dim=4, hidden_dim=6)
+
+
+def state() -> "OrderedDict[str, torch.Tensor]":
+    """Every type, a view of another tensor, one turned about, one without numbers, one of no axis."""
+    torch.manual_seed(0)
+    table = torch.randn(6, 4)
+    made = OrderedDict(
+        table=table,
+        tied=table,
+        part=table[2:4, 1:3],
+        turned=table.T,
+        empty=torch.zeros(0, 4),
+        one=torch.tensor(3.5),
+    )
+    for dtype in ("float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"):
+        made[dtype] = (torch.randn(3, 2) * 5).to(getattr(torch, dtype))
+    made["parameter"] = torch.nn.Parameter(torch.randn(2))
+    return made
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_pytorch_wrote_is_read(zipped: bool, tmp_path: Path) -> None:
+    torch.save(state(), tmp_path / "a.bin", _use_new_zipfile_serialization=zipped)
+    with BinFile(tmp_path / "a.bin") as file:
+        assert list(file.shapes) == list(state())
+        for name, tensor in state().items():
+            array = file[name]
+            assert array.shape == tuple(tensor.shape) == file.shapes[name]
+            assert str(array.dtype) == str(tensor.dtype).removeprefix("torch.")
+            np.testing.assert_array_equal(array.astype("f8"), tensor.detach().double().numpy())
+        np.testing.assert_array_equal(file.rows("table", 1, 3), state()["table"][1:3].numpy())
+
+
+@pytest.mark.parametrize("shard", ["10GB", 500])
+def test_a_folder_of_the_peers(shard: object, tmp_path: Path) -> None:
+    import transformers
+
+    model = DistilBertForMaskedLM(SMALL).eval()
+    model.save_pretrained(tmp_path / "ours")
+    peer = transformers.DistilBertForMaskedLM.from_pretrained(tmp_path / "ours")
+    peer.save_pretrained(tmp_path / "theirs", safe_serialization=False, max_shard_size=shard)
+    assert not list((tmp_path / "theirs").glob("*.safetensors"))
+    again, report = DistilBertForMaskedLM.from_pretrained(tmp_path / "theirs", output_loading_info=True)
+    assert not report.missing
+    assert not report.unexpected
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        assert torch.equal(again(ids).logits, model(ids).logits)
+
+
+def test_it_needs_no_pytorch(tmp_path: Path) -> None:
+    torch.save(state(), tmp_path / "a.bin")
+    code = (
+        "import sys; from pathlib import Path; from distilbert.core.bin_files import BinFile; "
+        f"print(BinFile(Path({str(tmp_path / 'a.bin')!r}))['table'].shape, 'torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "(6, 4) False\n"
+
+
+class Mischief:
+    """Pickles to a call."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.call
+
+
+def zip_of(content: bytes, *, name: str = "data.pkl", packed: bool = False) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
+        archive.writestr(f"archive/{name}", content)
+    return stream.getvalue()
+
+
+def hostile(folder: Path) -> dict[str, bytes]:
+    """Files that no writer writes. None may leave a mark in ``folder``."""
+    import os
+
+    mark = str(folder / "mark")
+    calls = {
+        "a command": Mischief(os.system, f"touch {mark}"),
+        "code": Mischief(exec, f"open({mark!r}, 'w')"),
+        "a file": Mischief(open, mark, "w"),
+        "an attribute": Mischief(getattr, Path, "touch"),
+        "a tensor of code": {"a": Mischief(eval, "1")},
+        "no tensors": {"a": 5},
+        "a list": [1, 2],
+    }
+    made = {f"{name}, zipped": zip_of(pickle.dumps(call)) for name, call in calls.items()}
+    made |= {name: pickle.dumps(call) for name, call in calls.items()}
+    memo = b"\x80\x02]" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f."
+    long_text = b"\x80\x04" + pickle.BINUNICODE8 + (2**50).to_bytes(8, "little") + b"x."
+    made |= {
+        "a memo of gigabytes": zip_of(memo),
+        "a text of terabytes": zip_of(long_text),
+        "a pickle that ends early": zip_of(pickle.dumps({"a": 1})[:-3]),
+        "a deep pickle": zip_of(b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."),
+        "packed": zip_of(pickle.dumps({"a": "x" * 10**6}), packed=True),
+        "no pickle": zip_of(b"", name="other"),
+        "nothing": b"",
+        "a zip that ends early": zip_of(pickle.dumps({}))[:40],
+    }
+    return made
+
+
+def test_a_hostile_file_does_no_harm(tmp_path: Path) -> None:
+    for name, content in hostile(tmp_path).items():
+        (tmp_path / "a.bin").write_bytes(content)
+        with pytest.raises(CheckpointError, match="tensors by name and nothing else"):
+            BinFile(tmp_path / "a.bin")
+            pytest.fail(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_the_mischief_is_real(tmp_path: Path) -> None:
+    """The same pickle does its work where anything may be named."""
+    pickle.loads(pickle.dumps(Mischief(open, str(tmp_path / "mark"), "w"))).close()
+    assert (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("offset", 10**6),
+        ("offset", -1),
+        ("shape", (10**6, 10**6)),
+        ("strides", (10**9, 1)),
+        ("strides", (0, 0)),
+    ],
+)
+def test_a_view_beyond_its_storage_is_refused(change: str, value: object, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    torch.save(state(), tmp_path / "a.bin")
+    with BinFile(tmp_path / "a.bin") as file:
+        tensor = replace(file._tensors["table"], **{change: value})
+        if change == "strides" and value == (0, 0):
+            tensor = replace(tensor, shape=(1000, 1000))
+        file._tensors["table"] = tensor
+        with pytest.raises(CheckpointError, match="storage"):
+            file["table"]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), zipped=st.booleans())
+def test_a_mutated_file_is_read_or_refused(data: st.DataObject, zipped: bool, tmp_path: Path) -> None:
+    whole = tmp_path / f"whole{zipped}"
+    if not whole.exists():
+        torch.save(state(), whole, _use_new_zipfile_serialization=zipped)
+    content = bytearray(whole.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[place] = data.draw(st.integers(0, 255))
+        else:
+            del content[place : place + data.draw(st.integers(1, 50))]
+    path = tmp_path / "a.bin"
+    path.write_bytes(content)
+    try:
+        with BinFile(path) as file:
+            for name, shape in file.shapes.items():
+                assert file[name].shape == shape
+    except CheckpointError:
+        pass
