@@ -4,18 +4,18 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from distilbert.core.text.decoding import Decoding
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.features import pad_features
 from distilbert.core.text.options import Cutting, Padding, cutting, one_side, padding_of
 from distilbert.core.text.rows import Rows
-from distilbert.core.text.vocabulary import Vocabulary
 from distilbert.core.text.windows import windows
 from distilbert.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 
-class Assembly(Vocabulary):
+class Assembly(Decoding):
     """Ids to rows for a model."""
 
     #: The columns that a call gives where nothing else is asked for. The model has no token types.
