@@ -154,7 +154,8 @@ def test_files_have_one_subject(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_nothing_unpickles_or_trusts_code(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    if name_of(path) != "core/bin_files.py":  # whose reader runs nothing; tests/core/test_bin_files.py shows it
+    # The one reader of pickles runs nothing, which tests/core/test_bin_files.py shows.
+    if name_of(path) != "core/bin_files.py":
         assert "pickle" not in set(imported(ast.walk(tree)))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
