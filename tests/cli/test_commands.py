@@ -237,6 +237,17 @@ REFUSED = {
     "facts of a wrong length": ("predict --model long x", "distilbert.json must hold"),
     "facts of a wrong task": ("info taskless", "distilbert.json must hold"),
     "facts of wrong labels": ("info unlabelled", "distilbert.json must hold"),
+    "a flag that is text": ("predict --model texty x", "do_lower_case must be true or false"),
+    "a prefix that is none": ("predict --model prefixed x", "wordpieces_prefix must be a string"),
+    "names that are none": ("predict --model nameless x", "model_input_names must be a list of names"),
+    "an empty vocabulary": ("predict --model wordless x", "which is empty"),
+    "a normaliser of nobody's": ("predict --model evil x", "that the tokenizers library takes"),
+    "another frame": ("predict --model framed x", "frame texts as BERT does"),
+    "an id far away": ("predict --model far x", "must hold a WordPiece vocabulary"),
+    "an id that is no number": ("predict --model endlessid x", "must be a whole tokenizer file"),
+    "one number for an answer": ("predict --model regression x", "answers with one of at least two labels"),
+    "labels of one name": ("predict --model twins x", "answers with one of at least two labels"),
+    "a label without a name": ("predict --model noname x", "id2label must be a dictionary from label ids"),
     "taken, when only planned": (
         "finetune --model bert --train train.csv --out classifier --dry-run",
         "already holds a model",
@@ -261,6 +272,16 @@ WRONG_FIELDS = {
     "long": ("distilbert.json", "max_length", "x"),
     "taskless": ("distilbert.json", "task", []),
     "unlabelled": ("distilbert.json", "task", {"labels": [1, 2]}),
+    "texty": ("tokenizer_config.json", "do_lower_case", "false"),
+    "prefixed": ("tokenizer_config.json", "wordpieces_prefix", 5),
+    "nameless": ("tokenizer_config.json", "model_input_names", 7),
+    "evil": ("tokenizer.json", "normalizer", {"type": "Evil"}),
+    "framed": ("tokenizer.json", "post_processor", {"type": "RobertaProcessing"}),
+    "far": ("tokenizer.json", "model", {"type": "WordPiece", "vocab": {"[UNK]": 0, "x": 10**9}}),
+    "endlessid": ("tokenizer.json", "added_tokens", [{"id": float("inf"), "content": "x"}]),
+    "regression": ("config.json", "problem_type", "regression"),
+    "twins": ("config.json", "id2label", {"0": "a", "1": "a", "2": "a"}),
+    "noname": ("config.json", "id2label", {"0": "a", "1": None, "2": "c"}),
 }
 
 
@@ -285,6 +306,9 @@ def broken(here: Path) -> Path:
         shutil.copytree(here / "classifier", here / name)
         content = json.loads((here / name / file).read_text())
         (here / name / file).write_text(json.dumps({**content, field: value}))
+    shutil.copytree(here / "classifier", here / "wordless")
+    (here / "wordless" / "tokenizer.json").unlink()
+    (here / "wordless" / "vocab.txt").write_text("")
     for name, size in (("misfit", 30), ("indivisible", 33)):
         config = json.loads((here / name / "config.json").read_text())
         config["hidden_size"] = size

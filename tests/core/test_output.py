@@ -125,6 +125,11 @@ def test_force_carries_whole_folders_and_links(tmp_path: Path) -> None:
     (old / "empty").mkdir()
     (old / "link").symlink_to(tmp_path)
     (old / "report.html").write_text("my report")
+    near = ("model.safetensors.bak", "model_best.safetensors", "tokenizer_notes.json", "config.json.mine")
+    for name in near:
+        (old / name).write_text("mine")
+    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "added_tokens.json"):
+        (old / name).write_text("of the old model")
     with new_folder(old, force=True) as folder:
         fill(folder, "new")
     assert (old / "link").is_symlink()
@@ -138,6 +143,7 @@ def test_force_carries_whole_folders_and_links(tmp_path: Path) -> None:
         "notes/report.json": "notes",
         "notes/vocab.txt": "notes",
         "report.html": "my report",
+        **dict.fromkeys(near, "mine"),
     }
 
 

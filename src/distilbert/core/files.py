@@ -35,6 +35,8 @@ def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
     """
     remedy = "Choose a folder that a training or saving command has written."
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(None, "not a file", str(path))  # a pipe would be waited for without end
         with path.open("rb") as file:
             content = file.read(MAX_JSON_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):

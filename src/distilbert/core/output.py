@@ -6,11 +6,11 @@ the new. Whatever goes wrong before, the old folder is as it was.
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatch
 from pathlib import Path
 
 from distilbert.core.files import CONFIG_FILE, FACTS_FILE, unwritable
@@ -18,17 +18,10 @@ from distilbert.errors import OutputError
 
 #: The files of a model. In a model's folder that is replaced they go, as parts of two models make none; all
 #: that is not written anew otherwise is carried over.
-_OURS = (
-    CONFIG_FILE,
-    FACTS_FILE,
-    "model*.safetensors*",
-    "pytorch_model*.bin*",
-    "tf_model*.h5*",
-    "flax_model*.msgpack*",
-    "tokenizer*.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
+_OURS = re.compile(
+    r"config\.json|distilbert\.json|vocab\.txt|tokenizer\.json|tokenizer_config\.json"
+    r"|special_tokens_map\.json|added_tokens\.json|tf_model\.h5|flax_model\.msgpack"
+    r"|(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index\.json)?"
 )
 
 #: What a disk, a quota or a limit says when there is no more room.
@@ -136,7 +129,7 @@ def _carry_over(old: Path, new: Path) -> None:
         if os.path.lexists(target):
             if not target.is_symlink() and target.is_dir() and not entry.is_symlink() and entry.is_dir():
                 _carry_over(entry, target)
-        elif not (is_model and any(fnmatch(entry.name, pattern) for pattern in _OURS)):
+        elif not (is_model and _OURS.fullmatch(entry.name)):
             entry.rename(target)
 
 

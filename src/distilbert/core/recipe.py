@@ -16,7 +16,7 @@ _share = rules.number(0, 1)
 
 _RULES: dict[str, Rule] = {
     "seed": rules.integer(0, 2**63 - 1),
-    "epochs": _positive,
+    "epochs": rules.number(1e-12, 1e6),
     "steps": rules.optional(rules.integer(1)),
     "batch_size": rules.integer(1),
     "micro_batch_size": rules.integer(1),

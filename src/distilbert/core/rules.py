@@ -93,6 +93,13 @@ def one_of(choices: tuple[str, ...]) -> Rule:
     return rule
 
 
+def text(name: str, value: Any) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        _refuse(name, value, "a string")
+    return value
+
+
 def names(name: str, value: Any) -> list[str]:
     """A list of names."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
@@ -126,9 +133,11 @@ def label_names(name: str, value: Any) -> dict[int, str]:
     if not isinstance(value, dict):
         _refuse(name, value, "a dictionary from label ids to names")
     try:
+        if None in value.values():
+            raise ValueError("a label without a name")
         names = {int(key): str(label) for key, label in value.items()}
     except (TypeError, ValueError):
-        _refuse(name, value, "a dictionary whose keys are label ids (whole numbers)")
+        _refuse(name, value, "a dictionary from label ids (whole numbers) to names")
     return dict(sorted(names.items()))
 
 

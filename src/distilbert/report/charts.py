@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,10 @@ def require_charts() -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError.of("train", wanted="A chart", missing="matplotlib")
+    try:
+        import matplotlib.figure  # noqa: F401  # a package can be there and not work
+    except ImportError:
+        raise MissingExtraError.of("train", wanted="A chart", missing="matplotlib") from None
 
 
 def line_chart(

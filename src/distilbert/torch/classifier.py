@@ -15,7 +15,7 @@ from distilbert.core.parameters import Head, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, SequenceClassification
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.errors import CheckpointError
+from distilbert.errors import CheckpointError, ConfigError
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.folders import open_folder, sequence_classifier
 from distilbert.torch.heads import SequenceClassifier
@@ -59,10 +59,16 @@ class TextClassifier:
                 received=f"{folder} without {listed(file_names(missing, parameters))}",
                 remedy=f"Train it first: distilbert finetune --model {folder} --train DATA --out DIR",
             )
+        labels = tuple(config.id2label[i] for i in range(config.num_labels))
+        if config.problem_type not in (None, "single_label_classification") or len(set(labels)) < 2:
+            raise ConfigError(
+                "A classifier here answers with one of at least two labels.",
+                received=f"problem_type={config.problem_type}, labels {', '.join(labels)}, in {folder}",
+                remedy="Use the model itself: DistilBertForSequenceClassification.from_pretrained(folder).",
+            )
         model = sequence_classifier(config)
         model.load(folder, dtype=torch.float32)
         facts = read_facts(folder)
-        labels = tuple(config.id2label[i] for i in range(config.num_labels))
         longest = min(config.max_position_embeddings, tokenizer.model_max_length)
         model.to(pick_device(device)).eval()
         max_length = min(facts.get("max_length", longest), longest)

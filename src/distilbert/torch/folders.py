@@ -46,10 +46,12 @@ def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerF
     """
     config = read_config(folder)
     tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
-    if len(tokenizer) > config.vocab_size:
+    greatest = max(tokenizer.get_vocab().values())
+    if greatest >= config.vocab_size:
         raise ConfigError(
             "A model must have an embedding for every token of its tokenizer.",
-            received=f"{len(tokenizer)} tokens and {config.vocab_size} embeddings in {folder}",
+            received=f"{len(tokenizer)} tokens with ids up to {greatest}, and {config.vocab_size} embeddings "
+            f"in {folder}",
             remedy="Put the tokenizer files into the folder that the model was trained with.",
         )
     return config, tokenizer

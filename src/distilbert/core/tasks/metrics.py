@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,10 @@ def require_metrics() -> None:
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise MissingExtraError.of("train", wanted="Macro-F1", missing="scikit-learn")
+    try:
+        import sklearn.metrics  # noqa: F401  # a package can be there and not work
+    except ImportError:
+        raise MissingExtraError.of("train", wanted="Macro-F1", missing="scikit-learn") from None
 
 
 METRICS: dict[str, Metric] = {"accuracy": accuracy, "macro_f1": macro_f1}

@@ -30,6 +30,7 @@ from distilbert.core.text.folder import (
 from distilbert.core.text.options import UNLIMITED
 from distilbert.core.text.pipeline import Pipeline, lower_cases
 from distilbert.core.text.vocabulary_files import read_vocabulary
+from distilbert.errors import ConfigError
 
 #: The published tokenizers' longest input, in tokens.
 MODEL_MAX_LENGTH = 512
@@ -95,6 +96,22 @@ class Configured(Assembly):
     ) -> None:
         source = read_vocabulary(vocab_file, tokenizer_file)
         rules.number(3, float("inf"))("model_max_length", model_max_length)
+        flags = {
+            "do_lower_case": do_lower_case,
+            "do_basic_tokenize": do_basic_tokenize,
+            "tokenize_chinese_chars": tokenize_chinese_chars,
+            "strip_accents": strip_accents,
+            "clean_text": clean_text,
+            "clean_up_tokenization_spaces": clean_up_tokenization_spaces,
+            "split_special_tokens": split_special_tokens,
+        }
+        for name, flag in flags.items():
+            rules.optional(rules.flag)(name, flag)
+        for name, names in (("never_split", never_split), ("model_input_names", model_input_names)):
+            if names is not None:
+                rules.names(name, names)
+        if wordpieces_prefix is not None:
+            rules.text("wordpieces_prefix", wordpieces_prefix)
         asked = {
             "do_basic_tokenize": do_basic_tokenize,
             "never_split": None if never_split is None else tuple(never_split),
@@ -111,6 +128,13 @@ class Configured(Assembly):
             changes["do_lower_case"] = lower_cases(source.ids, do_lower_case)
         self._pipeline = replace(source.pipeline or Pipeline(), **changes)
         self._other_way = source.content
+        frame = source.frame
+        if frame is not None and frame != (str(cls_token), str(sep_token)):
+            raise ConfigError(
+                "A tokenizer.json must put the same special tokens around a text as the settings.",
+                received=f"{' and '.join(frame)}, where the settings have {cls_token} and {sep_token}",
+                remedy="Restore the tokenizer's files from one folder.",
+            )
         self.split_special_tokens = split_special_tokens
         # Peers write 1e30 for "no limit".
         self.model_max_length = int(min(model_max_length, UNLIMITED))

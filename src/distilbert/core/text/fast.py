@@ -11,7 +11,7 @@ from distilbert.core.text.interface import Tokenizer
 from distilbert.core.text.python import DistilBertTokenizer
 from distilbert.core.text.rows import Segment
 from distilbert.core.text.samples import Text, not_a_text
-from distilbert.errors import ConfigError
+from distilbert.errors import CheckpointError, ConfigError
 
 
 class DistilBertTokenizerFast(Tokenizer):
@@ -124,7 +124,14 @@ class DistilBertTokenizerFast(Tokenizer):
             unknown=self.unk_token,
             other_way=self._other_way,
         )
-        backend = Tokenizer.from_str(json.dumps(content))
+        try:
+            backend = Tokenizer.from_str(json.dumps(content))
+        except Exception as error:  # the library raises nothing narrower
+            raise CheckpointError(
+                "A tokenizer's files must be ones that the tokenizers library takes.",
+                received=str(error)[:200],
+                remedy="Restore them from the folder that the model was made from.",
+            ) from None
         added = self._looked_for()
         for _, token in added:
             flags = {

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distilbert.core import rules
 from distilbert.core.text.characters import characters
 from distilbert.core.text.normalize import Normalizer
 from distilbert.core.text.wordpiece import MAX_WORD_CHARACTERS
@@ -76,17 +77,21 @@ class Pipeline:
             "wordpieces_prefix": model.get("continuing_subword_prefix", "##"),
             "max_word_characters": model.get("max_input_chars_per_word", MAX_WORD_CHARACTERS),
         }
+        rules.text("continuing_subword_prefix", wordpiece["wordpieces_prefix"])
+        rules.integer(1)("max_input_chars_per_word", wordpiece["max_word_characters"])
         if not normalizer and splitter.get("type") == "WhitespaceSplit":
             return cls(do_basic_tokenize=False, **wordpiece)
         if normalizer.get("type") != "BertNormalizer" or splitter.get("type") != "BertPreTokenizer":
             return None
-        return cls(
-            clean_text=normalizer.get("clean_text", True),
-            tokenize_chinese_chars=normalizer.get("handle_chinese_chars", True),
-            strip_accents=normalizer.get("strip_accents"),
-            do_lower_case=normalizer.get("lowercase", True),
-            **wordpiece,
-        )
+        flags = {
+            "clean_text": normalizer.get("clean_text", True),
+            "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+            "do_lower_case": normalizer.get("lowercase", True),
+        }
+        for name, flag in flags.items():
+            rules.flag(name, flag)
+        accents = rules.optional(rules.flag)("strip_accents", normalizer.get("strip_accents"))
+        return cls(**flags, strip_accents=accents, **wordpiece)
 
 
 def lower_cases(vocabulary: Iterable[str], asked: bool | None) -> bool:

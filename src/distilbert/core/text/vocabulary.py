@@ -97,12 +97,20 @@ class Vocabulary:
     ) -> None:
         self._vocab = dict(ids)
         self._tokens = {number: token for token, number in self._vocab.items()}
-        self._added: dict[int, AddedToken] = dict(sorted(added.items()))
+        self._added: dict[int, AddedToken] = {i: t for i, t in sorted(added.items()) if t.content}
         self._all_ids = self.get_vocab()
         self._special: dict[str, AddedToken] = {}
         self._additional: list[AddedToken] = []
         self._prefix = prefix
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
+        unknown = special.get("unk_token")
+        if unknown is not None and str(unknown) not in self._vocab:
+            # Words are taken apart by the vocabulary itself, so added tokens cannot stand in here.
+            raise ConfigError(
+                "The token for unknown words must be one of the vocabulary's own.",
+                received=f"unk_token={unknown} and {len(self._vocab)} tokens without it",
+                remedy="Choose the vocabulary that the model was trained with.",
+            )
         if lacking := [
             f"{n}={t}" for n, t in special.items() if t is not None and str(t) not in self._all_ids
         ]:

@@ -14,6 +14,10 @@ from distilbert.errors import CheckpointError, ConfigError
 _MAX_VOCABULARY_BYTES = 256 * 2**20
 
 
+#: Ids that no token has, at most: room for what was left out, none for numbers that fill memory.
+_MOST_GAPS = 2**16
+
+
 @dataclass(frozen=True)
 class Source:
     """
@@ -22,12 +26,14 @@ class Source:
         added: beside them, by id.
         pipeline: the way from text to tokens, where the file states one that is BERT's.
         content: of the ``tokenizer.json`` whose way is another.
+        frame: the special tokens before and after a text, where the file states them.
     """
 
     ids: dict[str, int]
     added: dict[int, AddedToken] = field(default_factory=dict)
     pipeline: Pipeline | None = None
     content: dict[str, Any] | None = None
+    frame: tuple[str, str] | None = None
 
 
 def read_vocabulary(
@@ -65,6 +71,12 @@ def _of_lines(path: Path) -> dict[str, int]:
             received=f"{path}: {error}",
             remedy=f"Choose the {VOCAB_FILE} that the model was trained with.",
         ) from None
+    if not any(lines):
+        raise CheckpointError(
+            "A vocabulary must hold tokens, one a line.",
+            received=f"{path}, which is empty",
+            remedy=f"Choose the {VOCAB_FILE} that the model was trained with.",
+        )
     # Of a token that stands twice the later line counts, as everywhere.
     return {token.removesuffix("\r"): i for i, token in enumerate(lines)}
 
@@ -85,14 +97,37 @@ def _of_tokenizer(path: Path) -> Source:
     try:
         tokens = {int(token["id"]): AddedToken.read(token) for token in added}
         pipeline = Pipeline.read(content)
-    except (TypeError, KeyError, ValueError, AttributeError):
+        frame = _frame(content.get("post_processor"))
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError, IndexError):
         raise CheckpointError(
-            f"{path.name} must be a whole tokenizer file.",
-            received=f"{path} with parts that are none",
+            f"{path.name} must be a whole tokenizer file, and frame texts as BERT does.",
+            received=f"{path} with parts that are other",
             remedy=f"Restore it, or delete it where {VOCAB_FILE} stands beside it.",
         ) from None
-    return Source(dict(ids), tokens, pipeline, None if pipeline else content)
+    return Source(dict(ids), tokens, pipeline, None if pipeline else content, frame)
 
 
 def _is_vocabulary(ids: object) -> TypeGuard[dict[str, int]]:
-    return isinstance(ids, dict) and bool(ids) and all(isinstance(number, int) for number in ids.values())
+    """Whether tokens are numbered from 0 on, but for gaps that a file of lines can have too."""
+    if not isinstance(ids, dict) or not ids or not all(type(number) is int for number in ids.values()):
+        return False
+    return min(ids.values()) >= 0 and max(ids.values()) < len(ids) + _MOST_GAPS
+
+
+def _frame(part: Any) -> tuple[str, str] | None:
+    """The tokens before and after a text, of a file that puts them there as BERT does.
+
+    Raises:
+        ValueError: it puts others, or puts them elsewhere.
+    """
+    if part is None:
+        return None
+    if part["type"] == "BertProcessing":
+        return part["cls"][0], part["sep"][0]
+    if part["type"] == "TemplateProcessing":
+        single, pair = (
+            [next(iter(piece.values()))["id"] for piece in part[name]] for name in ("single", "pair")
+        )
+        if len(single) == 3 and single[1] == "A" and pair == [*single, "B", single[2]]:
+            return single[0], single[2]
+    raise ValueError("rows that are not framed as BERT's")
