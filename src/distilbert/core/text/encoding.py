@@ -11,7 +11,7 @@ import numpy as np
 from distilbert.errors import ConfigError, DataError
 
 #: Whose tensors a ``return_tensors`` asks for. By name, as whoever asks for a wing's tensors has that wing.
-_WINGS = {"pt": "torch", "jax": "jax", "tf": "keras"}
+_WINGS = {"pt": "torch"}
 
 
 class CharSpan(NamedTuple):
@@ -101,7 +101,7 @@ class BatchEncoding(UserDict[str, Any]):
     Args:
         data: the columns.
         encoding: the rows' encodings, or what makes them when they are first asked for.
-        tensor_type: "np", "pt", "jax" or "tf": the columns become arrays.
+        tensor_type: "np" or "pt": the columns become arrays.
         prepend_batch_axis: the columns are of one row, and get an axis for it.
         n_sequences: texts in a row.
         dropped: tokens of its texts that each row lacks.
@@ -229,7 +229,7 @@ class BatchEncoding(UserDict[str, Any]):
         return row.char_to_word(character, sequence_index)
 
     def convert_to_tensors(self, tensor_type: Any = None, prepend_batch_axis: bool = False) -> Self:
-        """Make the columns arrays of numpy ("np") or of a wing ("pt", "jax", "tf").
+        """Make the columns arrays of numpy ("np") or of PyTorch ("pt").
 
         Raises:
             ConfigError: no such kind.
@@ -240,7 +240,7 @@ class BatchEncoding(UserDict[str, Any]):
             return self
         if kind != "np" and kind not in _WINGS:
             raise ConfigError(
-                'return_tensors must be "np", "pt", "jax" or "tf".',
+                'return_tensors must be "np" or "pt".',
                 received=f"return_tensors={kind!r}",
                 remedy="Choose one of them, or leave it out for lists.",
             )
