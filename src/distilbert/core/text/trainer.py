@@ -1,6 +1,7 @@
 """A WordPiece vocabulary from a corpus, learnt by the ``tokenizers`` library."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,17 @@ def train_tokenizer(
     """
     from tokenizers import trainers
 
+    remaining = iter(texts)
+    first = next(remaining, None)
+    if first is None:
+        raise DataError(
+            "A vocabulary is learnt from texts.", received="none", remedy="Name a file that holds some."
+        )
     special = [*_SPECIAL, *special_tokens]
     asked = {"do_lower_case": True, **settings}
     learner = DistilBertTokenizerFast(
         {token: i for i, token in enumerate(special)}, **asked
     ).backend_tokenizer
-    seen: set[str] = set()
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
@@ -56,12 +62,8 @@ def train_tokenizer(
         continuing_subword_prefix=asked.get("wordpieces_prefix", "##"),
         show_progress=False,
     )
-    learner.train_from_iterator(_counted(texts, seen, progress), trainer)
+    learner.train_from_iterator(_counted(chain([first], remaining), progress), trainer)
     ids: dict[str, int] = learner.get_vocab(with_added_tokens=True)
-    if not seen:
-        raise DataError(
-            "A vocabulary is learnt from texts.", received="none", remedy="Name a file that holds some."
-        )
     if len(ids) > vocab_size:
         raise ConfigError(
             "A vocabulary must have room for every character of the corpus.",
@@ -89,10 +91,9 @@ def write_tokenizer(
     return tokenizer
 
 
-def _counted(texts: Iterable[str], seen: set[str], progress: Progress) -> Iterator[str]:
+def _counted(texts: Iterable[str], progress: Progress) -> Iterator[str]:
     for i, text in enumerate(texts):
         if i % _EVERY == 0:
             progress("read texts", i, None, {})
-        seen.add("a text")
         yield text
     progress("learn tokens", 0, None, {})

@@ -1,6 +1,5 @@
 """Tokens and ids: the vocabulary, the tokens added to it, and those with a meaning to the model."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -8,8 +7,6 @@ from typing import Any, Self
 
 from distilbert.core.text.added import AddedToken
 from distilbert.errors import ConfigError, DataError
-
-logger = logging.getLogger(__name__)
 
 #: Names of the tokens with a meaning, and the published ones of them.
 SPECIAL_TOKENS: dict[str, str | None] = {
