@@ -19,6 +19,7 @@ from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, file_aliases, is_of_vocabulary, manifest
 from distilbert.core.progress import Progress, silent
+from distilbert.core.sentence_folders import read_modules, write_modules
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays, Weights, write_arrays
 from distilbert.errors import DataError
@@ -84,6 +85,8 @@ def trim(
         write_arrays(folder, trimmed)
         kind = "BertTokenizer" if isinstance(config, BertConfig) else "DistilBertTokenizer"
         smaller.save_pretrained(folder, tokenizer_class=kind)
+        if modules := read_modules(model):
+            write_modules(folder, modules)
         result = Trimmed(len(kept), len(tokenizer), count, before)
         write_json(folder / FACTS_FILE, {**read_facts(model), "trimmed": vars(result)})
     return result
