@@ -20,9 +20,10 @@ from loopback_hub import Hub, clients_hub, go_online, point_to
 
 from distilbert import DistilBertConfig, DistilBertTokenizer, DistilBertTokenizerFast, shrink, trim
 from distilbert.core.config import BertConfig
-from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.hub import MODEL, Part, hub_keywords, local_folder
 from distilbert.core.hub_files import weights_file, with_variant
 from distilbert.core.parameters import Head, manifest
+from distilbert.core.publishing import Publishable
 from distilbert.core.weight_files import write_arrays
 from distilbert.errors import CheckpointError, ConfigError, DistilBertError, HubError, OutputError
 
@@ -500,6 +501,17 @@ def test_pushing_to_a_branch_and_as_a_proposal(hub: Hub) -> None:
     assert read("somebody/small").dropout == CONFIG.dropout
     assert read("somebody/small", revision="tries").dropout == 0.3
     assert read("somebody/small", revision="refs/pr/1").dropout == 0.3
+
+
+def test_whatever_saves_into_a_folder_can_be_pushed(hub: Hub) -> None:
+    class Model(Publishable):
+        def save_pretrained(self, save_directory: str | Path, *, size: int = 1) -> None:
+            CONFIG.save_pretrained(save_directory)
+            (Path(save_directory) / "model.safetensors").write_bytes(b"n" * size)
+
+    Model().push_to_hub("somebody/model", token=hub.token, size=3)
+    assert (local_folder("somebody/model", wanted=MODEL) / "model.safetensors").read_bytes() == b"nnn"
+    assert hub.repositories["somebody/model"].messages[-1] == "Upload Model"
 
 
 def test_pushing_that_is_refused(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

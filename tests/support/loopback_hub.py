@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,9 +66,18 @@ class Hub:
         return repository.commits[repository.branches.get(revision, revision)]
 
     @property
+    def elsewhere(self) -> str:
+        """The same server by another name."""
+        return self.address.replace("127.0.0.1", "localhost")
+
+    @property
     def fetched(self) -> list[str]:
         """The files whose content was asked for, sorted."""
-        found = [re.search(r"/resolve/[^/]+/(.*)", path) for method, path in self.log if method == "GET"]
+        found = [
+            re.search(r"/(?:resolve|elsewhere)/[^/]+/(.*)", path)
+            for method, path in self.log
+            if method == "GET"
+        ]
         return sorted(match[1] for match in found if match)
 
 
@@ -80,13 +89,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on standard error: the tests read ``hub.log``."""
 
     def do_GET(self) -> None:
-        self._serve()
+        with suppress(ConnectionError):  # a client may have gone
+            self._serve()
 
     def do_HEAD(self) -> None:
-        self._serve()
+        self.do_GET()
 
     def do_POST(self) -> None:
-        self._serve()
+        self.do_GET()
 
     def _serve(self) -> None:
         hub = self.hub
@@ -115,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             (rf"/api/models/{name}/branch/(.+)", self._branch),
             (rf"/api/models/{name}", self._info),
             (rf"/{name}/resolve/([^/]+)/(.+)", self._resolve),
-            (r"/elsewhere/([0-9a-f]+)", self._elsewhere),
+            (r"/elsewhere/([0-9a-f]+)/(.+)", self._elsewhere),
         ]
 
     def _allowed(self, name: str, *, reading_files: bool = False) -> Repository | None:
@@ -154,21 +164,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "EntryNotFound")
         etag = hashlib.sha256(content).hexdigest()
         if file.endswith((".safetensors", ".bin")) and self.command == "HEAD":
-            # Large files lie elsewhere.
+            # Large files lie with another host; what is about them is said here.
             self._answer(302, b"", {"X-Repo-Commit": sha, "X-Linked-Etag": f'"{etag}"',
                                     "X-Linked-Size": str(len(content)),
-                                    "Location": f"{self.hub.address}/elsewhere/{etag}"})  # fmt: skip
-            self.hub.log.append(("GET", f"/{name}/resolve/{revision}/{file}"))
+                                    "Location": f"{self.hub.elsewhere}/elsewhere/{sha}/{file}"})  # fmt: skip
             return None
         self._send_file(content, {"X-Repo-Commit": sha, "ETag": f'"{etag}"'}, cut=file)
         return None
 
-    def _elsewhere(self, etag: str) -> None:
+    def _elsewhere(self, sha: str, file: str) -> None:
         for repository in self.hub.repositories.values():
-            for files in repository.commits.values():
-                for name, content in files.items():
-                    if hashlib.sha256(content).hexdigest() == etag:
-                        return self._send_file(content, {"ETag": f'"{etag}"'}, cut=name)
+            if content := repository.commits.get(sha, {}).get(file):
+                etag = hashlib.sha256(content).hexdigest()
+                return self._send_file(content, {"ETag": f'"{etag}"'}, cut=file)
         return self._answer(404, {"error": "no such file"})
 
     def _send_file(self, content: bytes, headers: dict[str, str], *, cut: str) -> None:
@@ -185,7 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
         address = {"url": f"{self.hub.address}/{name}", "name": name}
         if name in self.hub.repositories:
             return self._answer(409, {"error": "You already created this model repo", **address})
-        repository = self.hub.repositories[name] = Repository(private=bool(asked.get("private")))
+        repository = self.hub.repositories[name] = Repository()
+        # Two generations of the client say it in two ways.
+        repository.private = bool(asked.get("private")) or asked.get("visibility") == "private"
         repository.commit({".gitattributes": b""})
         return self._answer(200, address)
 
