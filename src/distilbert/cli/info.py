@@ -6,7 +6,6 @@ Reads its configuration and the headers of its weights.
 """
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilbert.cli.display import Display
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", help="a model folder")
+    parser.add_argument("folder", metavar="MODEL", help="a model folder, or its name on a hub")
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.core.checkpoint import count_weights
     from distilbert.core.config import read_config
     from distilbert.core.facts import read_facts
+    from distilbert.core.hub import Part, local_folder
     from distilbert.core.sentence_folders import read_modules
 
-    folder = Path(args.folder)
+    folder = local_folder(args.folder, wanted={Part.CONFIG, Part.WEIGHTS, Part.FACTS, Part.MODULES})
     config = read_config(folder)
     facts = read_facts(folder)
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}

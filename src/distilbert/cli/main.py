@@ -110,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, display: Display) -> int:
+    if args.quiet:
+        # Downloads are drawn by the hub's client, which reads this when it is first needed.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         if hasattr(args, "threads"):
             _start_torch(args.threads, display)

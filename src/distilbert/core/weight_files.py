@@ -1,6 +1,7 @@
 """A model folder's weights: whichever files hold them, open; and written, complete or not at all."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from distilbert.core.bin_files import BinFile
 from distilbert.core.files import BIN_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_json, write_json
 from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
-from distilbert.errors import CheckpointError
+from distilbert.errors import CheckpointError, ConfigError
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -185,6 +186,26 @@ def write_arrays(
     write_json(folder / WEIGHTS_INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
     # What an earlier save left would be read in their place.
     (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+
+
+def byte_count(name: str, size: int | str) -> int:
+    """A count of bytes, or one written as "500MB" or "5GB".
+
+    Raises:
+        ConfigError: neither.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*([KMG]?)(i?)B?\s*", str(size), re.IGNORECASE)
+    count = 0
+    if found and not isinstance(size, bool):
+        base = 1024 if found[3] else 1000
+        count = int(found[1]) * base ** " KMG".index(found[2].upper() or " ")
+    if count < 1:
+        raise ConfigError(
+            f'{name} is a number of bytes, or text such as "5GB".',
+            received=f"{name}={size!r:.80}",
+            remedy="Leave it out unless a file of that size is too large.",
+        )
+    return count
 
 
 def _shards(named: Mapping[str, "np.ndarray[Any, Any]"], limit: int) -> Iterator[Arrays]:

@@ -1,6 +1,7 @@
 """What every model class has: initial weights, folders in and folders out."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from distilbert.core.checkpoint import LoadReport, file_names, listed, match, write_weights
 from distilbert.core.config import EncoderConfig
+from distilbert.core.hub import Part, hub_keywords, local_folder
 from distilbert.core.parameters import (
     POSITION_EMBEDDINGS,
     WORD_EMBEDDINGS,
@@ -21,7 +23,8 @@ from distilbert.core.parameters import (
     base_prefix,
     manifest,
 )
-from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights
+from distilbert.core.publishing import Publishable
+from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights, byte_count
 from distilbert.errors import ConfigError
 from distilbert.torch.loading import StateDict, changed, chosen_device, chosen_dtype, fill
 from distilbert.torch.tensors import as_array, as_tensor
@@ -29,7 +32,7 @@ from distilbert.torch.tensors import as_array, as_tensor
 logger = logging.getLogger(__name__)
 
 
-class PreTrainedModel(nn.Module):
+class PreTrainedModel(nn.Module, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
     head: ClassVar[Head] = Head.NONE
@@ -108,14 +111,21 @@ class PreTrainedModel(nn.Module):
         output_loading_info: bool = False,
         use_safetensors: bool | None = None,
         variant: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        subfolder: str = "",
         **changes: Any,
     ) -> Any:
-        """A model from its folder, in eval mode. The weights are never in memory twice.
+        """A model from its folder or from a hub, in eval mode. The weights are never in memory twice.
 
         Args:
-            pretrained_model_name_or_path: the folder, with ``config.json`` and the weights. A base model's
-                weights serve a model with a head and the reverse; weights that are missing are drawn
-                anew, with a warning. None reads none: then ``config`` is needed.
+            pretrained_model_name_or_path: the folder, with ``config.json`` and the weights, or ``name`` or
+                ``owner/name`` on a hub. A base model's weights serve a model with a head and the
+                reverse; weights that are missing are drawn anew, with a warning. None reads none: then
+                ``config`` is needed.
             config: the configuration, or the folder of one; by default the folder's own.
             state_dict: tensors by their published names, instead of the folder's weights.
             dtype: of the parameters, as a type or its name; None means float32, "auto" the configuration's
@@ -126,6 +136,12 @@ class PreTrainedModel(nn.Module):
             output_loading_info: return the ``LoadReport`` too.
             use_safetensors: True reads no other kind of file, False only other kinds.
             variant: of the files, such as "fp16" of ``model.fp16.safetensors``.
+            cache_dir: in place of the hub client's own cache.
+            force_download: fetch what the cache holds, too.
+            local_files_only: ask no hub.
+            token: of who is asking the hub.
+            revision: a branch, tag or commit on the hub.
+            subfolder: inside the folder or the repository.
             **changes: fields of the configuration to change, such as ``num_labels``, ``id2label``,
                 ``problem_type`` or ``attn_implementation``.
 
@@ -134,14 +150,29 @@ class PreTrainedModel(nn.Module):
             ConfigError: the folder is another model's, or a keyword means nothing here.
         """
         folder = pretrained_model_name_or_path
+        from_source = state_dict is None and folder is not None
+        older, changes = hub_keywords(changes)
+        if folder is not None:
+            parts = [*([Part.CONFIG] if config is None else []), *([Part.WEIGHTS] if from_source else [])]
+            where = {
+                "cache_dir": cache_dir,
+                "force_download": force_download,
+                "local_files_only": local_files_only,
+                "token": token,
+                "revision": revision,
+                "subfolder": subfolder,
+            }
+            folder = local_folder(
+                folder, wanted=parts, variant=variant, use_safetensors=use_safetensors, **{**where, **older}
+            )
         own = changed(cls._config(folder, config), changes)
         with ExitStack() as opened:
             source: Any = StateDict(state_dict or {})
-            if folder is not None and state_dict is None:
+            if folder is not None and from_source:
                 source = opened.enter_context(
                     Weights(folder, variant=variant, use_safetensors=use_safetensors)
                 )
-            name = "state_dict" if folder is None or state_dict is not None else str(folder)
+            name = str(folder) if from_source else "state_dict"
             parameters = manifest(own, cls.head)
             places, report = match(
                 source, parameters, own, source=name, ignore_mismatched=ignore_mismatched_sizes
@@ -203,21 +234,41 @@ class PreTrainedModel(nn.Module):
         tensors = dict(self.named_parameters())
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
 
-    def save_pretrained(self, folder: str | Path, *, max_shard_size: int = MAX_SHARD_BYTES) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into ``folder``, each of them atomically.
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        max_shard_size: int | str = MAX_SHARD_BYTES,
+        safe_serialization: bool = True,
+        push_to_hub: bool = False,
+        **pushing: Any,
+    ) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder, each of them atomically.
 
         Args:
-            folder: made where it is missing.
-            max_shard_size: bytes of a file above which the weights are written in shards, with an index.
+            save_directory: the folder; made where it is missing.
+            max_shard_size: of a file, in bytes or as in "5GB", above which the weights are written in
+                shards, with an index.
+            safe_serialization: True; other kinds of files are written by ``convert``.
+            push_to_hub: send the files to a hub, too.
+            **pushing: how: ``repo_id`` and the other arguments of ``push_to_hub``.
 
         Raises:
-            ConfigError: the configuration breaks a rule across fields.
-            OutputError: the folder cannot be written.
+            ConfigError: the configuration breaks a rule across fields, or an argument.
+            OutputError: the folder cannot be written, or the hub does not take it.
         """
+        if not safe_serialization:
+            raise ConfigError(
+                "Models are saved as safetensors.",
+                received="safe_serialization=False",
+                remedy="Convert the saved folder: distilbert convert --model DIR --to bin --out OTHER",
+            )
+        most = byte_count("max_shard_size", max_shard_size)
         self.config.architectures = [type(self).__name__]
         self.config.dtype = _name(self.dtype)
-        self.config.save_pretrained(folder)
-        write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=max_shard_size)
+        self.config.save_pretrained(save_directory)
+        write_weights(save_directory, self.arrays(), self.manifest, max_shard_bytes=most)
+        self._push_saved(save_directory, push_to_hub, pushing)
 
 
 def _name(dtype: torch.dtype) -> str:
