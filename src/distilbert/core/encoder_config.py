@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
-from distilbert.core.files import CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.files import BERT_CONFIG_FILE, CONFIG_FILE, make_folder, read_json, write_atomically
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
 
@@ -273,7 +273,7 @@ class EncoderConfig:
         cls, pretrained_model_name_or_path: str | Path, **others: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The content of a folder's ``config.json``, and the keywords that say nothing of where it is."""
-        return read_json(Path(pretrained_model_name_or_path) / CONFIG_FILE), others
+        return folder_content(Path(pretrained_model_name_or_path)), others
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
@@ -284,7 +284,7 @@ class EncoderConfig:
             ConfigError: a field holds what it cannot, or the model type is another.
         """
         folder = Path(pretrained_model_name_or_path)
-        content = read_json(folder / CONFIG_FILE)
+        content = folder_content(folder)
         if content.get("model_type", cls.model_type) != cls.model_type:
             raise ConfigError(
                 f"{cls.__name__} reads folders whose model_type is {cls.model_type}.",
@@ -312,3 +312,14 @@ class EncoderConfig:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in sorted(self.to_dict().items()))
         return f"{type(self).__name__}({fields})"
+
+
+def folder_content(folder: Path) -> dict[str, Any]:
+    """What a folder's ``config.json`` says, or in its absence Google's ``bert_config.json``, of a BERT.
+
+    Raises:
+        CheckpointError: there is neither, or it is not JSON.
+    """
+    if (folder / BERT_CONFIG_FILE).exists() and not (folder / CONFIG_FILE).exists():
+        return {**read_json(folder / BERT_CONFIG_FILE), "model_type": "bert"}
+    return read_json(folder / CONFIG_FILE)

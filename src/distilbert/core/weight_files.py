@@ -1,7 +1,8 @@
 """Files of weights: open, whole or in shards, and written so that they appear when they are complete."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,22 @@ from distilbert.core.bin_files import BinFile
 from distilbert.core.files import (
     BIN_FILE,
     BIN_INDEX_FILE,
+    GOOGLE_FILES,
+    H5_FILE,
+    H5_INDEX_FILE,
+    MSGPACK_FILE,
+    MSGPACK_INDEX_FILE,
     WEIGHTS_FILE,
     WEIGHTS_INDEX_FILE,
     read_json,
     replacing,
     write_json,
 )
+from distilbert.core.google_files import GoogleFile
+from distilbert.core.h5_files import H5File
+from distilbert.core.layouts import from_flax, from_keras, names_in_index
+from distilbert.core.mapped_files import Reader, RenamedFile
+from distilbert.core.msgpack_files import MsgpackFile
 from distilbert.errors import CheckpointError, OutputError
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
@@ -31,28 +42,30 @@ _OTHER_WEIGHTS = (".h5", ".msgpack", ".ckpt", ".pt")
 class Weights(AbstractContextManager["Weights"]):
     """The open weights of a model folder: names and shapes at once, arrays when asked for.
 
-    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in
-    ``pytorch_model.bin`` or its shards, which are read without PyTorch and without running anything.
+    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in the files of
+    PyTorch, TensorFlow 2, Flax or Google's TensorFlow 1, in this order. Those are read without the framework
+    and without running anything, and names and kernels come as they are published.
 
     Args:
         folder: holds them.
 
     Raises:
         CheckpointError: there are none, a file is not whole, or the index names what is not there.
+        MissingExtraError: the file is one that needs a package that is not installed.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._open = ExitStack()
-        self._file_of: dict[str, _File | BinFile] = {}
+        self._file_of: dict[str, Reader] = {}
         try:
-            for whole, index in ((WEIGHTS_FILE, WEIGHTS_INDEX_FILE), (BIN_FILE, BIN_INDEX_FILE)):
-                if (self.folder / whole).is_file():
-                    file = self._opened(whole)
+            for kind in _KINDS:
+                if whole := self._whole(kind):
+                    file = self._opened(whole, kind)
                     self._file_of = dict.fromkeys(file.shapes, file)
                     break
-                if (self.folder / index).is_file():
-                    self._open_shards(index)
+                if kind.index and (self.folder / kind.index).is_file():
+                    self._open_shards(kind)
                     break
             else:
                 raise self._none()
@@ -71,29 +84,40 @@ class Weights(AbstractContextManager["Weights"]):
     def __exit__(self, *exception: object) -> None:
         self._open.close()
 
-    def _opened(self, name: str) -> "_File | BinFile":
-        path = self.folder / name
-        if name.endswith(".bin"):
-            return self._open.enter_context(BinFile(path))
-        return self._open.enter_context(_File(path))
+    def _whole(self, kind: "_Kind") -> str | None:
+        found = sorted(path.name for path in self.folder.glob(kind.whole) if path.is_file())
+        if len(found) > 1:
+            raise CheckpointError(
+                "A model folder must hold the weights of one model.",
+                received=f"{self.folder} with {', '.join(found[:6])}",
+                remedy="Copy the one that is meant into a folder of its own, with the model's other files.",
+            )
+        return found[0] if found else None
 
-    def _open_shards(self, index: str) -> None:
+    def _opened(self, name: str, kind: "_Kind") -> Reader:
+        path = self.folder / name
+        file = self._open.enter_context(kind.open(path))
+        return _published(file, path) if kind.whole == WEIGHTS_FILE else file
+
+    def _open_shards(self, kind: "_Kind") -> None:
+        index = kind.index
         ending = index.split(".")[1]
         places = read_json(self.folder / index).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
             raise self._wrong_index(index, "a weight_map that is none")
-        files: dict[str, _File | BinFile] = {}
+        files: dict[str, Reader] = {}
         for name in sorted(set(places.values())):
             # A name with a path in it would lead out of the folder.
             if Path(name).name != name or not name.endswith(f".{ending}"):
                 raise self._wrong_index(index, f"the file {name!r:.80}")
             if not (self.folder / name).is_file():
                 raise self._wrong_index(index, f"{name}, which is not there")
-            files[name] = self._opened(name)
+            files[name] = self._opened(name, kind)
         for key, name in places.items():
-            if key not in files[name].shapes:
+            called = [known for known in names_in_index(key) if known in files[name].shapes]
+            if not called:
                 raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
-            self._file_of[key] = files[name]
+            self._file_of[called[0]] = files[name]
 
     def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(
@@ -150,6 +174,36 @@ class _File(AbstractContextManager["_File"]):
             received=f"{self.path}: {error}",
             remedy="Copy or save the model again.",
         )
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of weight file: what it is called whole, what lists its shards, and what opens it."""
+
+    whole: str
+    index: str
+    open: Callable[[Path], Any]
+
+
+#: Every kind that is read, the preferred one first.
+_KINDS = (
+    _Kind(WEIGHTS_FILE, WEIGHTS_INDEX_FILE, _File),
+    _Kind(BIN_FILE, BIN_INDEX_FILE, BinFile),
+    _Kind(H5_FILE, H5_INDEX_FILE, H5File),
+    _Kind(MSGPACK_FILE, MSGPACK_INDEX_FILE, MsgpackFile),
+    _Kind(GOOGLE_FILES, "", GoogleFile),
+)
+
+
+def _published(file: Reader, path: Path) -> Reader:
+    """A safetensors file under published names; its header says which framework's it has."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as again:
+        layout = (again.metadata() or {}).get("format")
+    if layout == "tf":
+        return RenamedFile(file, from_keras)
+    return RenamedFile(file, from_flax) if layout == "flax" else file
 
 
 def write_arrays(

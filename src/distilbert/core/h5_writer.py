@@ -1,0 +1,63 @@
+"""Writes ``tf_model.h5`` as TensorFlow's Keras lays it out: a group a layer, with the list of its arrays."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilbert.core.files import replacing, unwritable
+from distilbert.core.layouts import to_keras
+from distilbert.errors import MissingExtraError
+
+#: Bytes of one list of names; HDF5's limit for what stands in the head of a group is 64 KiB.
+MAX_LIST_BYTES = 60_000
+
+#: Readers drop the model's name, whatever it is.
+_MODEL = "model"
+
+
+def write_h5(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"], *, base: str) -> None:
+    """Write arrays that have published names, atomically; bfloat16, which HDF5 does not have, as float32.
+
+    Args:
+        path: of the file.
+        named: the arrays.
+        base: what stands before the encoder's names, ``distilbert.``; TensorFlow has it in base models too.
+
+    Raises:
+        OutputError: the place cannot be written.
+        MissingExtraError: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError.of("convert", wanted="Writing .h5 files", missing="h5py") from None
+    if not any(name.startswith(base) for name in named):
+        named = {base + name: array for name, array in named.items()}
+    layers: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+    for name, place in to_keras({name: array.shape for name, array in named.items()}).items():
+        array = named[name].T if place.turned else named[name]
+        wide = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        layers.setdefault(place.name.split("/")[0], {})[f"{_MODEL}/{place.name}"] = wide
+    with replacing(path) as partial:
+        try:
+            with h5py.File(partial, "w") as file:
+                file.attrs["backend"] = "tensorflow"
+                file.attrs["keras_version"] = "2"
+                _list_names(file, "layer_names", list(layers))
+                for layer, arrays in layers.items():
+                    group = file.create_group(layer)
+                    _list_names(group, "weight_names", list(arrays))
+                    for name, array in arrays.items():
+                        group.create_dataset(name, data=np.ascontiguousarray(array))
+        except (OSError, RuntimeError) as error:  # the library has its own ways to say that a disk is full
+            raise unwritable(path, OSError(str(error))) from error
+
+
+def _list_names(group: Any, attribute: str, names: Sequence[str]) -> None:
+    """A list of names, in as many attributes as it takes."""
+    encoded = np.array([name.encode() for name in names])
+    parts = np.array_split(encoded, -(-encoded.nbytes // MAX_LIST_BYTES))
+    for i, part in enumerate(parts):
+        group.attrs[attribute if len(parts) == 1 else f"{attribute}{i}"] = part
