@@ -49,8 +49,10 @@ def _arrays(h5py: Any, file: Any, data: Any) -> Iterator[tuple[str, Stored]]:
             if group.get(name, getclass=True, getlink=True) is not h5py.HardLink:
                 raise ValueError(f"{here:.80} is a link")
             about = h5py.h5o.get_info(group.id, name.encode())
+            if about.addr in seen and about.type == h5py.h5o.TYPE_DATASET:
+                continue  # an array may have several names, of which one does
             if about.addr in seen or len(seen) > MAX_ARRAYS or depth > MAX_DEPTH:
-                raise ValueError(f"{here:.80} is there twice, or too deep in the file")
+                raise ValueError(f"{here:.80} leads around, or too deep into the file")
             seen.add(about.addr)
             if about.type == h5py.h5o.TYPE_GROUP:
                 waiting.append((here, group[name], depth + 1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from distilbert.core.files import replacing, unwritable
 from distilbert.core.layouts import to_keras
+from distilbert.core.parameters import KERAS_TIED_LAYERS
 from distilbert.errors import MissingExtraError
 
 #: Bytes of one list of names; HDF5's limit for what stands in the head of a group is 64 KiB.
@@ -47,12 +48,27 @@ def write_h5(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"], *, base: s
                 file.attrs["keras_version"] = "2"
                 _list_names(file, "layer_names", list(layers))
                 for layer, arrays in layers.items():
-                    group = file.create_group(layer)
-                    _list_names(group, "weight_names", list(arrays))
                     for name, array in arrays.items():
-                        group.create_dataset(name, data=np.ascontiguousarray(array))
+                        file.create_dataset(f"{layer}/{name}", data=np.ascontiguousarray(array))
+                for layer, arrays in layers.items():
+                    shared = _shared(layer, layers)
+                    for name, owner in shared.items():
+                        file[f"{layer}/{name}"] = file[f"{owner}/{name}"]  # a second name, not a copy
+                    _list_names(file[layer], "weight_names", [*arrays, *shared])
         except (OSError, RuntimeError) as error:  # the library has its own ways to say that a disk is full
             raise unwritable(path, OSError(str(error))) from error
+
+
+def _shared(layer: str, layers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The arrays of other layers that this one has to have in its group, with the layer that owns each."""
+    if layer not in KERAS_TIED_LAYERS:
+        return {}
+    return {
+        name: owner
+        for owner, arrays in layers.items()
+        for name in arrays
+        if name.startswith(f"{_MODEL}/{owner}/embeddings/")
+    }
 
 
 def _list_names(group: Any, attribute: str, names: Sequence[str]) -> None:

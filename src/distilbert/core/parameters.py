@@ -86,6 +86,9 @@ KERAS_LAYERS = (
     ("cls/seq_relationship", "nsp___cls/seq_relationship"),
 )
 
+#: Layers of TensorFlow 2's that hold the embeddings once more, since they read the table of words.
+KERAS_TIED_LAYERS = ("vocab_projector", "mlm___cls")
+
 #: What stands in Google's TensorFlow 1 checkpoints under a name that no rule turns into the published one.
 GOOGLE_NAMES = (
     ("cls/predictions/output_bias", "cls.predictions.bias"),
