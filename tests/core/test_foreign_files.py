@@ -13,6 +13,7 @@ from other_frameworks import FRAMEWORKS, answer, load_peer, tensorflow
 import distilbert
 from distilbert import BertConfig, BertForMaskedLM, convert
 from distilbert.core.checkpoint import read_weights
+from distilbert.core.h5_writer import write_h5
 from distilbert.core.layouts import Place, from_keras
 from distilbert.core.mapped_files import MappedFile
 from distilbert.core.weight_files import Weights
@@ -303,6 +304,17 @@ def test_the_first_kind_of_file_is_read(tmp_path: Path) -> None:
         for key, array in arrays.items():
             np.testing.assert_array_equal(array, expected[key].numpy())
         (together / name).unlink()
+
+
+def test_a_head_beside_a_base_model_keeps_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    named = {"embeddings.word_embeddings.weight": np.ones((5, 4)), "classifier.weight": np.ones((2, 4))}
+    write_h5(tmp_path / "tf_model.h5", named, base="distilbert.")
+    with Weights(tmp_path) as file:
+        assert file.shapes == {
+            "distilbert.embeddings.word_embeddings.weight": (5, 4),
+            "classifier.weight": (2, 4),
+        }
 
 
 def test_names_that_keras_duplicates() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from distilbert.core.files import replacing, unwritable
 from distilbert.core.layouts import to_keras
-from distilbert.core.parameters import KERAS_TIED_LAYERS
+from distilbert.core.parameters import BASE_PARTS, KERAS_TIED_LAYERS
 from distilbert.errors import MissingExtraError
 
 #: Bytes of one list of names; HDF5's limit for what stands in the head of a group is 64 KiB.
@@ -34,8 +34,7 @@ def write_h5(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"], *, base: s
         import h5py
     except ImportError:
         raise MissingExtraError.of("convert", wanted="Writing .h5 files", missing="h5py") from None
-    if not any(name.startswith(base) for name in named):
-        named = {base + name: array for name, array in named.items()}
+    named = {base + name if name.startswith(BASE_PARTS) else name: array for name, array in named.items()}
     layers: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name, place in to_keras({name: array.shape for name, array in named.items()}).items():
         array = named[name].T if place.turned else named[name]

@@ -86,6 +86,9 @@ KERAS_LAYERS = (
     ("cls/seq_relationship", "nsp___cls/seq_relationship"),
 )
 
+#: How the names of an encoder's arrays begin where nothing stands before them, a BERT's too.
+BASE_PARTS = ("embeddings.", "transformer.", "encoder.", "pooler.")
+
 #: Layers of TensorFlow 2's that hold the embeddings once more, since they read the table of words.
 KERAS_TIED_LAYERS = ("vocab_projector", "mlm___cls")
 
