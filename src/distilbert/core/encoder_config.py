@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
-from distilbert.core.files import CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.files import BERT_CONFIG_FILE, CONFIG_FILE, make_folder, read_json, write_atomically
 from distilbert.core.hub import Part, hub_keywords, local_folder
 from distilbert.core.publishing import Publishable
 from distilbert.core.rules import Rule
@@ -276,8 +276,9 @@ class EncoderConfig(Publishable):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The content of a model's ``config.json``, and the keywords that say nothing of where it is."""
         where, others = hub_keywords(others)
-        folder = local_folder(pretrained_model_name_or_path, wanted={Part.CONFIG}, **where)
-        return read_json(folder / CONFIG_FILE), others
+        return folder_content(
+            local_folder(pretrained_model_name_or_path, wanted={Part.CONFIG}, **where)
+        ), others
 
     @classmethod
     def from_pretrained(
@@ -348,3 +349,14 @@ class EncoderConfig(Publishable):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in sorted(self.to_dict().items()))
         return f"{type(self).__name__}({fields})"
+
+
+def folder_content(folder: Path) -> dict[str, Any]:
+    """What a folder's ``config.json`` says, or in its absence Google's ``bert_config.json``, of a BERT.
+
+    Raises:
+        CheckpointError: there is neither, or it is not JSON.
+    """
+    if (folder / BERT_CONFIG_FILE).exists() and not (folder / CONFIG_FILE).exists():
+        return {**read_json(folder / BERT_CONFIG_FILE), "model_type": "bert"}
+    return read_json(folder / CONFIG_FILE)

@@ -11,10 +11,18 @@ from typing import Any
 from distilbert.errors import CheckpointError, DistilBertError, OutputError
 
 CONFIG_FILE = "config.json"
+#: What Google's folders hold in its place.
+BERT_CONFIG_FILE = "bert_config.json"
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
 BIN_FILE = "pytorch_model.bin"
 BIN_INDEX_FILE = "pytorch_model.bin.index.json"
+H5_FILE = "tf_model.h5"
+H5_INDEX_FILE = "tf_model.h5.index.json"
+MSGPACK_FILE = "flax_model.msgpack"
+MSGPACK_INDEX_FILE = "flax_model.msgpack.index.json"
+#: A pattern: ``bert_model.ckpt.index``, or ``model.ckpt-1000.index`` of a run.
+GOOGLE_FILES = "*.ckpt*.index"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
@@ -25,6 +33,9 @@ SENTENCE_FILE = "sentence_bert_config.json"
 PROMPTS_FILE = "config_sentence_transformers.json"
 #: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
 FACTS_FILE = "distilbert.json"
+
+#: The kinds of files that weights are written in: ours, PyTorch's, TensorFlow 2's, Flax's.
+WEIGHT_KINDS = ("safetensors", "bin", "h5", "msgpack")
 
 #: No published configuration comes near this; a larger file is not one.
 MAX_JSON_BYTES = 64 * 2**20

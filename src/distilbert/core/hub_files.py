@@ -11,7 +11,11 @@ from distilbert.core.files import (
     BIN_INDEX_FILE,
     CONFIG_FILE,
     FACTS_FILE,
+    H5_FILE,
+    H5_INDEX_FILE,
     MODULES_FILE,
+    MSGPACK_FILE,
+    MSGPACK_INDEX_FILE,
     PROMPTS_FILE,
     SENTENCE_FILE,
     SPECIAL_TOKENS_FILE,
@@ -25,7 +29,7 @@ from distilbert.core.files import (
 from distilbert.errors import HubError
 
 #: Weights of other frameworks, taken where there are no others; they have no variants.
-OTHER_WEIGHTS = ("tf_model.h5", "flax_model.msgpack")
+OTHER_WEIGHTS = (H5_FILE, H5_INDEX_FILE, MSGPACK_FILE, MSGPACK_INDEX_FILE)
 
 
 class Part(StrEnum):

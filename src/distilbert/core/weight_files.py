@@ -2,16 +2,30 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from distilbert.core.bin_files import BinFile
-from distilbert.core.files import BIN_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_json, write_json
+from distilbert.core.files import (
+    BIN_FILE,
+    GOOGLE_FILES,
+    H5_FILE,
+    MSGPACK_FILE,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+    read_json,
+    write_json,
+)
+from distilbert.core.google_files import GoogleFile
+from distilbert.core.h5_files import H5File
+from distilbert.core.layouts import from_flax, from_keras, names_in_index
+from distilbert.core.mapped_files import Reader, RenamedFile
+from distilbert.core.msgpack_files import MsgpackFile
 from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
 from distilbert.errors import CheckpointError, ConfigError
 
@@ -24,17 +38,7 @@ MAX_SHARD_BYTES = 5 * 10**9
 PIECE_BYTES = 8 * 2**20
 
 #: Weights that are not read, so that a message can tell them from none.
-_OTHER_WEIGHTS = (".h5", ".msgpack", ".ckpt", ".pt")
-
-
-class _WeightFile(Protocol):
-    """An open file of one kind."""
-
-    shapes: dict[str, tuple[int, ...]]
-
-    def __getitem__(self, name: str) -> "np.ndarray[Any, Any]": ...
-
-    def rows(self, name: str, start: int, end: int) -> "np.ndarray[Any, Any]": ...
+_OTHER_WEIGHTS = (".ckpt", ".pt", ".pth", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class _Kind:
     """A kind of file: what a whole one is called, and what opens it."""
 
     whole: str
-    open: Any
+    open: Callable[[Path], Any]
 
     def file(self, variant: str | None) -> str:
         """The whole file's name; a variant stands before the ending."""
@@ -55,14 +59,21 @@ class _Kind:
 
 
 #: The kinds that are read, the first that a folder holds.
-_KINDS = (_Kind(WEIGHTS_FILE, SafetensorsFile), _Kind(BIN_FILE, BinFile))
+_KINDS = (
+    _Kind(WEIGHTS_FILE, SafetensorsFile),
+    _Kind(BIN_FILE, BinFile),
+    _Kind(H5_FILE, H5File),
+    _Kind(MSGPACK_FILE, MsgpackFile),
+    _Kind(GOOGLE_FILES, GoogleFile),
+)
 
 
 class Weights(AbstractContextManager["Weights"]):
     """The open weights of a model folder: names and shapes at once, arrays when asked for.
 
-    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in
-    ``pytorch_model.bin`` or its shards, which are read without PyTorch and without running anything.
+    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in the files of
+    PyTorch, TensorFlow 2, Flax or Google's TensorFlow 1, in this order. Those are read without the framework
+    and without running anything, and names and kernels come as they are published.
 
     Args:
         folder: holds them.
@@ -71,6 +82,7 @@ class Weights(AbstractContextManager["Weights"]):
 
     Raises:
         CheckpointError: there are none, a file is not whole, or the index names what is not there.
+        MissingExtraError: the file is one that needs a package that is not installed.
     """
 
     def __init__(
@@ -78,12 +90,12 @@ class Weights(AbstractContextManager["Weights"]):
     ) -> None:
         self.folder = Path(folder)
         self._open = ExitStack()
-        self._file_of: dict[str, _WeightFile] = {}
+        self._file_of: dict[str, Reader] = {}
         kinds = [k for k in _KINDS if use_safetensors in (None, k.whole == WEIGHTS_FILE)]
         try:
             for kind in kinds:
-                if (self.folder / kind.file(variant)).is_file():
-                    file = self._opened(kind, kind.file(variant))
+                if whole := self._whole(kind.file(variant)):
+                    file = self._opened(kind, whole)
                     self._file_of = dict.fromkeys(file.shapes, file)
                     break
                 if (self.folder / kind.index(variant)).is_file():
@@ -117,16 +129,26 @@ class Weights(AbstractContextManager["Weights"]):
     def __exit__(self, *exception: object) -> None:
         self._open.close()
 
-    def _opened(self, kind: _Kind, name: str) -> _WeightFile:
-        file: _WeightFile = self._open.enter_context(kind.open(self.folder / name))
-        return file
+    def _whole(self, name: str) -> str | None:
+        found = sorted(path.name for path in self.folder.glob(name) if path.is_file())
+        if len(found) > 1:
+            raise CheckpointError(
+                "A model folder must hold the weights of one model.",
+                received=f"{self.folder} with {', '.join(found[:6])}",
+                remedy="Copy the one that is meant into a folder of its own, with the model's other files.",
+            )
+        return found[0] if found else None
+
+    def _opened(self, kind: _Kind, name: str) -> Reader:
+        file: Reader = self._open.enter_context(kind.open(self.folder / name))
+        return _published(file) if isinstance(file, SafetensorsFile) else file
 
     def _open_shards(self, kind: _Kind, index: str) -> None:
         ending = kind.whole.rpartition(".")[2]
         places = read_json(self.folder / index).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
             raise self._wrong_index(index, "a weight_map that is none")
-        files: dict[str, _WeightFile] = {}
+        files: dict[str, Reader] = {}
         for name in sorted(set(places.values())):
             # A name with a path in it would lead out of the folder.
             if Path(name).name != name or not name.endswith(f".{ending}"):
@@ -135,9 +157,10 @@ class Weights(AbstractContextManager["Weights"]):
                 raise self._wrong_index(index, f"{name}, which is not there")
             files[name] = self._opened(kind, name)
         for key, name in places.items():
-            if key not in files[name].shapes:
+            called = [known for known in names_in_index(key) if known in files[name].shapes]
+            if not called:
                 raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
-            self._file_of[key] = files[name]
+            self._file_of[called[0]] = files[name]
 
     def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(
@@ -152,10 +175,18 @@ class Weights(AbstractContextManager["Weights"]):
             endings = (*_OTHER_WEIGHTS, *(Path(kind.whole).suffix for kind in _KINDS))
             others = sorted(path.name for path in self.folder.iterdir() if path.suffix in endings)
         return CheckpointError(
-            f"A model folder must hold {' or '.join(looked_for)}.",
+            f"A model folder must hold its weights: {' or '.join(looked_for)}.",
             received=f"{self.folder} " + (f"with {', '.join(others)} only" if others else "without it"),
             remedy="Choose a folder that a training or saving command has written.",
         )
+
+
+def _published(file: SafetensorsFile) -> Reader:
+    """A safetensors file under published names; its header says which framework's it has."""
+    layout = file.metadata.get("format")
+    if layout == "tf":
+        return RenamedFile(file, from_keras)
+    return RenamedFile(file, from_flax) if layout == "flax" else file
 
 
 def write_arrays(
