@@ -2,9 +2,11 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loopback_hub import clients_hub
 from small_files import sentences, write_table, write_teacher, write_texts
 
 from distilbert.cli.main import main
@@ -15,15 +17,18 @@ BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the documents say that the folder holds."""
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What the documents say that the folder holds, and the hub."""
     write_teacher(tmp_path / "bert")
     texts, labels = sentences(60, seed=1)
     write_texts(tmp_path / "texts.txt", texts)
     write_table(tmp_path / "train.csv", texts, labels)
     write_table(tmp_path / "test.csv", *sentences(30, seed=2))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with clients_hub(tmp_path / "cache", monkeypatch) as hub:
+        hub.add("your-name/bert", {path.name: path.read_bytes() for path in (tmp_path / "bert").iterdir()})
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.chdir(tmp_path)
+        yield tmp_path
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from distilbert.core.config import BertConfig as BertConfig
     from distilbert.core.config import DistilBertConfig as DistilBertConfig
+    from distilbert.core.conversion import convert as convert
     from distilbert.core.recipe import Finetuning as Finetuning
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
@@ -59,6 +60,7 @@ _HOMES = {
     "LanguageModelling": "core.recipe",
     "Pretrainer": "torch.distill",
     "TextClassifier": "torch.classifier",
+    "convert": "core.conversion",
     "evaluate": "torch.evaluate",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",

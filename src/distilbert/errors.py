@@ -4,6 +4,7 @@ DistilBertError
 ├── ConfigError         a size, rate or name that a model cannot have          (ValueError)
 ├── DataError           texts, tables or labels that cannot be used            (ValueError)
 ├── CheckpointError     a folder or file of weights that cannot be read        (OSError)
+│   └── HubError        one that a hub, or what is kept of it, does not give
 ├── OutputError         a place that cannot be written                         (OSError)
 ├── TrainingError       a run that cannot go on                                (RuntimeError)
 └── MissingExtraError   a feature whose packages are not installed             (ImportError)
@@ -46,6 +47,10 @@ class DataError(DistilBertError, ValueError):
 
 class CheckpointError(DistilBertError, OSError):
     """A folder or file of weights that cannot be read."""
+
+
+class HubError(CheckpointError):
+    """A model that a hub does not give, and that is not kept from earlier."""
 
 
 class OutputError(DistilBertError, OSError):

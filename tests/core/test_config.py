@@ -160,7 +160,7 @@ def test_several_fields_at_once(tmp_path: Path) -> None:
     config.to_json_file(tmp_path / "one.json")
     assert DistilBertConfig.from_json_file(tmp_path / "one.json") == config
     config.save_pretrained(tmp_path)
-    content, others = DistilBertConfig.get_config_dict(tmp_path, revision="main")
-    assert (content["dim"], others) == (32, {"revision": "main"})
+    content, others = DistilBertConfig.get_config_dict(tmp_path, revision="main", more=1)
+    assert (content["dim"], others) == (32, {"more": 1})
     assert config.to_diff_dict() == config.to_dict()
     assert config.attribute_map["hidden_size"] == "dim"

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 
 from distilbert import Distiller, Finetuner, Pretrainer
 from distilbert.cli.main import main
-from distilbert.quickstart.docstrings import Docstring, _read, of_installed_packages, of_standard_library
+from distilbert.quickstart.docstrings import (
+    Docstring,
+    _needed,
+    _read,
+    of_installed_packages,
+    of_standard_library,
+)
 from distilbert.quickstart.duplicates import RUN, groups, runs, without_runs_of
 from distilbert.quickstart.topics import TOPICS, topic_data
 
@@ -119,6 +125,14 @@ def test_topics_are_of_every_supported_python() -> None:
         "pipes uu xdrlib cgitb mailcap sndhdr imghdr aifc audioop chunk msilib nis ossaudiodev spwd".split()
     )
     assert not gone & set(modules)
+
+
+def test_text_comes_from_the_packages_that_come_with_this_one() -> None:
+    """Whatever else is installed, such as what the tests need, changes no figure of a seed."""
+    needed = _needed("distilbert", "train")
+    assert {"torch", "numpy", "scikit-learn", "safetensors", "sympy"} <= needed
+    assert not {"transformers", "pytest", "hypothesis", "ruff", "distilbert"} & needed
+    assert "torch" not in _needed("distilbert"), "an extra that is not asked for"
 
 
 def test_docstrings_are_read_and_never_run(tmp_path: Path) -> None:

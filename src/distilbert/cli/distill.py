@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         required=True,
-        metavar="DIR",
+        metavar="MODEL",
         help="a BERT or DistilBERT with its masked-language-model head",
     )
     parser.add_argument(

@@ -13,7 +13,7 @@ from distilbert.core.tasks import LabelledTexts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="a fine-tuned classifier")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a fine-tuned classifier")
     parser.add_argument(
         "--data", required=True, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet of texts and labels"
     )

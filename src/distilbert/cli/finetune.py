@@ -16,12 +16,12 @@ from distilbert.core.tasks import LabelledTexts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="a BERT or DistilBERT")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a BERT or DistilBERT")
     parser.add_argument(
         "--train", required=True, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet of texts and labels"
     )
     parser.add_argument("--eval", metavar="FILE", help="another such table, to judge the result by")
-    parser.add_argument("--teacher", metavar="DIR", help="a fine-tuned classifier to learn from")
+    parser.add_argument("--teacher", metavar="MODEL", help="a fine-tuned classifier to learn from")
     parser.add_argument("--unlabelled", metavar="FILE", help="texts that only the teacher labels")
     parser.add_argument("--text-column", metavar="NAME", help="the column with the text")
     parser.add_argument("--label-column", metavar="NAME", help="the column with the label")

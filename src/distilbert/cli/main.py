@@ -14,6 +14,7 @@ from types import FrameType
 
 from distilbert import __version__
 from distilbert.cli import (
+    convert,
     distill,
     evaluate,
     finetune,
@@ -30,7 +31,9 @@ from distilbert.cli.entry import leaving_at_once
 from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
-_COMMANDS = (quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim)
+_COMMANDS = (
+    quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim, convert,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,6 +113,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, display: Display) -> int:
+    if args.quiet:
+        # Downloads are drawn by the hub's client, which reads this when it is first needed.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         if hasattr(args, "threads"):
             _start_torch(args.threads, display)

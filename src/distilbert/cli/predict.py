@@ -23,7 +23,7 @@ _CHUNK = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="a fine-tuned classifier")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a fine-tuned classifier")
     parser.add_argument(
         "texts", nargs="*", metavar="TEXT", help="a text; - reads a text a line from standard input"
     )

@@ -14,7 +14,7 @@ from distilbert.core.recipe import LanguageModelling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="a BERT or DistilBERT")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a BERT or DistilBERT")
     parser.add_argument(
         "--text", required=True, metavar="FILE", help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet"
     )

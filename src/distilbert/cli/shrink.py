@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         required=True,
-        metavar="DIR",
-        help="a BERT or DistilBERT with its masked-language-model head",
+        metavar="MODEL",
+        help="a BERT or DistilBERT with its masked-language-model head: a folder, or a name on a hub",
     )
     parser.add_argument(
         "--layers",

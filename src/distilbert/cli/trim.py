@@ -14,7 +14,12 @@ from distilbert.core.data.sources import read_texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="a BERT or DistilBERT, with any head")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="a BERT or DistilBERT, with any head: a folder, or a name on a hub",
+    )
     parser.add_argument(
         "--text",
         required=True,

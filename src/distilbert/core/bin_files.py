@@ -7,6 +7,7 @@ the one written in Python: C's makes room for whatever number a pickle calls a m
 """
 
 import io
+import math
 import pickle
 import struct
 import zipfile
@@ -61,6 +62,10 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
+#: Reads the numbers ``[first, last)`` of a storage.
+_Reading = Callable[[_Storage, int, int], bytes]
+
+
 class BinFile(AbstractContextManager["BinFile"]):
     """An open ``.bin`` file: names and shapes at once, arrays when asked for.
 
@@ -97,23 +102,34 @@ class BinFile(AbstractContextManager["BinFile"]):
                 raise ValueError(f"{name} reaches beyond its storage")
             if int(np.prod([float(n) for n in tensor.shape])) > storage.count:
                 raise ValueError(f"{name} repeats numbers of its storage")
-            numbers = np.frombuffer(self._read(storage), storage.dtype, storage.count)
+            numbers = np.frombuffer(self._read(storage, tensor.offset, last + 1), storage.dtype)
         except Exception as error:
             raise self._damaged(error) from None
         strides = [s * storage.dtype.itemsize for s in tensor.strides]
-        view = np.lib.stride_tricks.as_strided(
-            numbers[tensor.offset :], tensor.shape, strides, writeable=False
-        )
+        view = np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False)
         return np.array(view, order="C")
 
     def rows(self, name: str, start: int, end: int) -> "np.ndarray[Any, Any]":
-        """Rows ``[start, end)`` of one array."""
-        return self[name][start:end]
+        """Rows ``[start, end)`` of one array; where its numbers stand in a row, the others are not read."""
+        tensor = self._tensors[name]
+        start, end, _ = slice(start, end).indices(tensor.shape[0])
+        row = math.prod(tensor.shape[1:])
+        if not row or tensor.strides != _in_a_row(tensor.shape):
+            return self[name][start:end]
+        first = tensor.offset + start * row
+        last = max(first, tensor.offset + end * row)
+        try:
+            if last > tensor.storage.count:
+                raise ValueError(f"{name} reaches beyond its storage")
+            numbers = np.frombuffer(self._read(tensor.storage, first, last), tensor.storage.dtype)
+        except Exception as error:
+            raise self._damaged(error) from None
+        return numbers.reshape(-1, *tensor.shape[1:]).copy()
 
     def __exit__(self, *exception: object) -> None:
         self._stream.close()
 
-    def _open_zip(self) -> Callable[[_Storage], bytes]:
+    def _open_zip(self) -> _Reading:
         archive = zipfile.ZipFile(self._stream)
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         for entry in entries.values():
@@ -126,15 +142,21 @@ class BinFile(AbstractContextManager["BinFile"]):
             raise ValueError("numbers in big-endian order")
         self._tensors = _tensors(_Reader(io.BytesIO(archive.read(entries["data.pkl"]))).load())
 
-        def read(storage: _Storage) -> bytes:
+        def read(storage: _Storage, first: int, last: int) -> bytes:
             entry = entries[f"data/{storage.key}"]
             if entry.file_size < storage.count * storage.dtype.itemsize:
                 raise ValueError(f"storage {storage.key} is shorter than it says")
-            return archive.read(entry)
+            # What stands before the numbers has a name and a remainder of its own lengths (APPNOTE 4.3.7).
+            self._stream.seek(entry.header_offset)
+            head = self._stream.read(30)
+            if head[:4] != b"PK\x03\x04":
+                raise ValueError(f"storage {storage.key} is not where the archive says")
+            start = entry.header_offset + 30 + sum(struct.unpack("<2H", head[26:30]))
+            return self._read_bytes(start, storage, first, last)
 
         return read
 
-    def _open_row(self) -> Callable[[_Storage], bytes]:
+    def _open_row(self) -> _Reading:
         head = io.BytesIO(self._stream.read(MAX_PICKLE_BYTES))
         if _Reader(head).load() != _MAGIC or _Reader(head).load() != _VERSION:
             raise ValueError("neither of PyTorch's formats")
@@ -145,7 +167,7 @@ class BinFile(AbstractContextManager["BinFile"]):
         keys = _Reader(head).load()
         if not isinstance(keys, list) or len(keys) != len(set(keys)):
             raise ValueError("a list of storages that is none")
-        places: dict[str, tuple[int, int]] = {}
+        places: dict[str, int] = {}
         place = head.tell()
         for key in keys:
             storage = reader.storages[key]
@@ -153,18 +175,24 @@ class BinFile(AbstractContextManager["BinFile"]):
             (count,) = struct.unpack("<q", self._stream.read(8))
             if count != storage.count or count < 0:
                 raise ValueError(f"storage {key} has another length than it says")
-            size = count * storage.dtype.itemsize
-            places[key] = place + 8, size
-            place += 8 + size
+            places[key] = place + 8
+            place += 8 + count * storage.dtype.itemsize
             if place > self._size:
                 raise ValueError("the file ends early")
 
-        def read(storage: _Storage) -> bytes:
-            start, size = places[storage.key]
-            self._stream.seek(start)
-            return self._stream.read(size)
+        def read(storage: _Storage, first: int, last: int) -> bytes:
+            return self._read_bytes(places[storage.key], storage, first, last)
 
         return read
+
+    def _read_bytes(self, start: int, storage: _Storage, first: int, last: int) -> bytes:
+        """The numbers ``[first, last)`` of a storage that begins at the byte ``start``."""
+        self._stream.seek(start + first * storage.dtype.itemsize)
+        size = (last - first) * storage.dtype.itemsize
+        content = self._stream.read(min(size, self._size))
+        if len(content) < size:
+            raise ValueError("the file ends early")
+        return content
 
     def _damaged(self, error: Exception) -> CheckpointError:
         return CheckpointError(
@@ -219,6 +247,11 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Te
 
 def _parameter(tensor: Any, *_: Any) -> Any:
     return tensor
+
+
+def _in_a_row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of an array whose numbers stand one after the other."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def _tensors(content: Any) -> dict[str, _Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,8 +30,22 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     #: The file's keys that the model does not have.
     unexpected: tuple[str, ...] = ()
+    #: Keys whose arrays have another shape in the file, with that shape and the model's. They are not loaded.
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     #: Keys whose numbers changed their type, with the type in the file.
     cast: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def drawn_anew(self) -> tuple[str, ...]:
+        """The model's keys that the file gave nothing for."""
+        return (*self.missing, *self.mismatched)
+
+
+class _Shapes(Protocol):
+    """Whatever holds arrays by name, of which the shapes are known."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
 
 def survey(folder: str | Path, parameters: Sequence[Parameter], config: EncoderConfig) -> LoadReport:
@@ -41,8 +55,7 @@ def survey(folder: str | Path, parameters: Sequence[Parameter], config: EncoderC
         CheckpointError: as ``read_weights``.
     """
     with Weights(folder) as file:
-        places, missing, unexpected = _places(file, parameters, config)
-    return LoadReport(tuple(places), missing, unexpected)
+        return match(file, parameters, config, source=str(folder))[1]
 
 
 def read_weights(
@@ -57,18 +70,34 @@ def read_weights(
         CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
     """
     with Weights(folder) as file:
-        places, missing, unexpected = _places(file, parameters, config)
-        arrays = {key: file[name] for key, name in places.items()}
-    return arrays, LoadReport(tuple(arrays), missing, unexpected)
+        places, report = match(file, parameters, config, source=str(folder))
+        return {key: file[name] for key, name in places.items()}, report
 
 
-def _places(
-    file: Weights, parameters: Sequence[Parameter], config: EncoderConfig
-) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """The file's name for each key, the keys that it lacks, and the names that no parameter has."""
+def match(
+    file: _Shapes,
+    parameters: Sequence[Parameter],
+    config: EncoderConfig,
+    *,
+    source: str,
+    ignore_mismatched: bool = False,
+) -> tuple[dict[str, str], LoadReport]:
+    """The file's name for each key that it holds, and what becomes of every key.
+
+    Args:
+        file: holds arrays by name.
+        parameters: a model's.
+        config: its configuration.
+        source: what a message calls the file.
+        ignore_mismatched: leave arrays of another shape out instead of refusing them.
+
+    Raises:
+        CheckpointError: shapes that do not fit; every key that is not as it should be is listed.
+    """
     places: dict[str, str] = {}
     missing: list[str] = []
-    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    named: dict[str, str] = {}
     used: set[str] = set()
     for parameter in parameters:
         names = [name for name in file_aliases(parameter, config) if name in file.shapes]
@@ -78,18 +107,32 @@ def _places(
         if not names:
             missing.append(parameter.key)
         elif file.shapes[names[0]] != parameter.shape:
-            mismatched.append((names[0], file.shapes[names[0]], parameter.shape))
+            mismatched[parameter.key] = file.shapes[names[0]], parameter.shape
+            named[parameter.key] = names[0]
         else:
             places[parameter.key] = names[0]
-    if mismatched:
-        wrong = "; ".join(f"{n} is {list(there)}, should be {list(here)}" for n, there, here in mismatched)
-        raise CheckpointError(
-            f"The weights must have the shapes that {CONFIG_FILE} states.",
-            received=f"{wrong} (in {file.folder})",
-            remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
-        )
     unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
-    return places, tuple(missing), tuple(unexpected)
+    report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), mismatched)
+    if mismatched and not ignore_mismatched:
+        raise _misfit(report, named, parameters, source)
+    return places, report
+
+
+def _misfit(
+    report: LoadReport, named: Mapping[str, str], parameters: Sequence[Parameter], source: str
+) -> CheckpointError:
+    wrong = "; ".join(
+        f"{named[key]} is {list(there)}, should be {list(here)}"
+        for key, (there, here) in report.mismatched.items()
+    )
+    absent = file_names(report.missing, parameters)
+    also = f"; missing: {', '.join(absent)}" if absent else ""
+    also += f"; in no such model: {', '.join(report.unexpected)}" if report.unexpected else ""
+    return CheckpointError(
+        f"The weights must have the shapes that {CONFIG_FILE} states.",
+        received=f"{wrong}{also} (in {source})",
+        remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
+    )
 
 
 def require_encoder(folder: str | Path, missing: Sequence[str], config: EncoderConfig, head: Head) -> None:

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from distilbert.core import rules
-from distilbert.core.encoder_config import IGNORED_LABEL, LAYER_NORM_EPS, MOST_LAYERS, EncoderConfig
-from distilbert.core.files import CONFIG_FILE, read_json
+from distilbert.core.encoder_config import (
+    IGNORED_LABEL,
+    LAYER_NORM_EPS,
+    MOST_LAYERS,
+    EncoderConfig,
+    folder_content,
+)
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
 
@@ -149,11 +154,13 @@ _CONFIGS: dict[str, type[EncoderConfig]] = {
 def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     """The configuration of a model folder, of whichever kind it says it is.
 
+    A folder of Google's, which has a ``bert_config.json`` instead, is a BERT's.
+
     Raises:
         CheckpointError: the folder holds no ``config.json``.
         ConfigError: the model is of a kind this package does not have.
     """
-    content = read_json(Path(folder) / CONFIG_FILE)
+    content = folder_content(Path(folder))
     kind = _CONFIGS.get(str(content.get("model_type")))
     if kind is None:
         raise ConfigError(

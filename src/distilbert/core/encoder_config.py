@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
-from distilbert.core.files import CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.files import BERT_CONFIG_FILE, CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.publishing import Publishable
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
 
@@ -51,7 +53,7 @@ _SHARED_RULES: dict[str, Rule] = {
 }
 
 
-class EncoderConfig:
+class EncoderConfig(Publishable):
     """What the two configurations share. Keys it does not know are kept, as published files have some."""
 
     model_type: ClassVar[str]
@@ -272,37 +274,72 @@ class EncoderConfig:
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | Path, **others: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The content of a folder's ``config.json``, and the keywords that say nothing of where it is."""
-        return read_json(Path(pretrained_model_name_or_path) / CONFIG_FILE), others
+        """The content of a model's ``config.json``, and the keywords that say nothing of where it is."""
+        where, others = hub_keywords(others)
+        return folder_content(
+            local_folder(pretrained_model_name_or_path, wanted={Part.CONFIG}, **where)
+        ), others
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
-        """From a model folder's ``config.json``; ``changes`` go over it.
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        *,
+        subfolder: str = "",
+        **changes: Any,
+    ) -> Self:
+        """From the ``config.json`` of a model's folder, or of its repository on a hub.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or the repository's name.
+            cache_dir, force_download, local_files_only, token, revision, subfolder: as ``local_folder``.
+            **changes: fields, in place of what the file says.
 
         Raises:
             CheckpointError: there is no such file, or it is not JSON.
             ConfigError: a field holds what it cannot, or the model type is another.
+            HubError: neither a folder nor a repository that can be read.
         """
-        folder = Path(pretrained_model_name_or_path)
-        content = read_json(folder / CONFIG_FILE)
+        content, changes = cls.get_config_dict(
+            pretrained_model_name_or_path,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+            revision=revision,
+            subfolder=subfolder,
+            **changes,
+        )
         if content.get("model_type", cls.model_type) != cls.model_type:
             raise ConfigError(
-                f"{cls.__name__} reads folders whose model_type is {cls.model_type}.",
-                received=f"model_type={content['model_type']} in {folder}",
+                f"{cls.__name__} reads models whose model_type is {cls.model_type}.",
+                received=f"model_type={content['model_type']} in {pretrained_model_name_or_path}",
                 remedy="Use the class of that model type.",
             )
         return cls.from_dict(content, **changes)
 
-    def save_pretrained(self, save_directory: str | Path) -> None:
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **pushing: Any) -> None:
         """Write ``config.json`` into a folder, which is made where it is missing.
+
+        Args:
+            save_directory: the folder.
+            push_to_hub: send it to a hub as well.
+            **pushing: arguments of ``push_to_hub``; without ``repo_id`` the folder's name is taken.
 
         Raises:
             ConfigError: a rule across fields does not hold.
+            OutputError: the folder cannot be written, or the hub does not take it.
         """
         self.check()
         folder = Path(save_directory)
         make_folder(folder)
         write_atomically(folder / CONFIG_FILE, self.to_json_string().encode())
+        self._push_saved(folder, push_to_hub, pushing)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -312,3 +349,14 @@ class EncoderConfig:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in sorted(self.to_dict().items()))
         return f"{type(self).__name__}({fields})"
+
+
+def folder_content(folder: Path) -> dict[str, Any]:
+    """What a folder's ``config.json`` says, or in its absence Google's ``bert_config.json``, of a BERT.
+
+    Raises:
+        CheckpointError: there is neither, or it is not JSON.
+    """
+    if (folder / BERT_CONFIG_FILE).exists() and not (folder / CONFIG_FILE).exists():
+        return {**read_json(folder / BERT_CONFIG_FILE), "model_type": "bert"}
+    return read_json(folder / CONFIG_FILE)

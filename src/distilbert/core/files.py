@@ -11,27 +11,41 @@ from typing import Any
 from distilbert.errors import CheckpointError, DistilBertError, OutputError
 
 CONFIG_FILE = "config.json"
+#: What Google's folders hold in its place.
+BERT_CONFIG_FILE = "bert_config.json"
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
 BIN_FILE = "pytorch_model.bin"
 BIN_INDEX_FILE = "pytorch_model.bin.index.json"
+H5_FILE = "tf_model.h5"
+H5_INDEX_FILE = "tf_model.h5.index.json"
+MSGPACK_FILE = "flax_model.msgpack"
+MSGPACK_INDEX_FILE = "flax_model.msgpack.index.json"
+#: A pattern: ``bert_model.ckpt.index``, or ``model.ckpt-1000.index`` of a run.
+GOOGLE_FILES = "*.ckpt*.index"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 VOCAB_FILE = "vocab.txt"
+MODULES_FILE = "modules.json"
+SENTENCE_FILE = "sentence_bert_config.json"
+PROMPTS_FILE = "config_sentence_transformers.json"
 #: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
 FACTS_FILE = "distilbert.json"
+
+#: The kinds of files that weights are written in: ours, PyTorch's, TensorFlow 2's, Flax's.
+WEIGHT_KINDS = ("safetensors", "bin", "h5", "msgpack")
 
 #: No published configuration comes near this; a larger file is not one.
 MAX_JSON_BYTES = 64 * 2**20
 
 
-def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
-    """The object in a small JSON file.
+def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = dict) -> Any:
+    """The object, or the value of another ``kind``, in a small JSON file.
 
     Raises:
-        CheckpointError: missing, unreadable, too large, not JSON, or not an object.
+        CheckpointError: missing, unreadable, too large, not JSON, or not of that kind.
     """
     remedy = "Choose a folder that a training or saving command has written."
     try:
@@ -41,7 +55,7 @@ def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
             content = file.read(MAX_JSON_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         if missing_is_empty:
-            return {}
+            return kind()
         raise CheckpointError(
             f"A model folder must hold {path.name}.", received=_what_is_there(path), remedy=remedy
         ) from None
@@ -63,9 +77,9 @@ def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
             received=f"{path}: {error or type(error).__name__}",
             remedy="Restore the file, or save the model again.",
         ) from None
-    if not isinstance(value, dict):
+    if not isinstance(value, kind):
         raise CheckpointError(
-            f"{path.name} must be a JSON object.",
+            f"{path.name} must be a JSON {'object' if kind is dict else kind.__name__}.",
             received=f"a {type(value).__name__} in {path}",
             remedy="Restore the file, or save the model again.",
         )

@@ -20,8 +20,10 @@ from distilbert.errors import OutputError
 #: that is not written anew otherwise is carried over.
 _OURS = re.compile(
     r"config\.json|distilbert\.json|vocab\.txt|tokenizer\.json|tokenizer_config\.json"
-    r"|special_tokens_map\.json|added_tokens\.json|tf_model\.h5|flax_model\.msgpack"
-    r"|(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)(\.index\.json)?"
+    r"|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
+    r"|special_tokens_map\.json|added_tokens\.json"
+    r"|(model|pytorch_model|tf_model|flax_model)(\.[\w-]+)??(-\d{5}-of-\d{5})?\.(safetensors|bin|h5|msgpack)"
+    r"(\.index(\.[\w-]+)?\.json)?"
 )
 
 #: What a disk, a quota or a limit says when there is no more room.

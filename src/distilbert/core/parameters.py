@@ -54,6 +54,13 @@ class Parameter:
 #: Arrays that published files hold and no model has: indices, and a head for a task nobody uses.
 IGNORED_FILE_KEYS = re.compile(r"(.*\.)?position_ids|cls\.seq_relationship\.(weight|bias)")
 
+#: Names that mean the same as another: a LayerNorm's in old files, and of a bias that BERT has twice.
+_OLD_NAMES = (
+    (re.compile(r"\.gamma$"), ".weight"),
+    (re.compile(r"\.beta$"), ".bias"),
+    (re.compile(r"^cls\.predictions\.decoder\.bias$"), "cls.predictions.bias"),
+)
+
 _BERT_NAMES = (
     ("transformer.layer.", "encoder.layer."),
     ("attention.q_lin", "attention.self.query"),
@@ -71,6 +78,27 @@ _BERT_HEAD_NAMES = (
     ("vocab_layer_norm", "cls.predictions.transform.LayerNorm"),
     ("vocab_projector.weight", "cls.predictions.decoder.weight"),
     ("vocab_projector.bias", "cls.predictions.bias"),
+)
+
+#: What TensorFlow 2 calls a layer whose name is another where it is published.
+KERAS_LAYERS = (
+    ("cls/predictions", "mlm___cls/predictions"),
+    ("cls/seq_relationship", "nsp___cls/seq_relationship"),
+)
+
+#: How the names of an encoder's arrays begin where nothing stands before them, a BERT's too.
+BASE_PARTS = ("embeddings.", "transformer.", "encoder.", "pooler.")
+
+#: Layers of TensorFlow 2's that hold the embeddings once more, since they read the table of words.
+KERAS_TIED_LAYERS = ("vocab_projector", "mlm___cls")
+
+#: What stands in Google's TensorFlow 1 checkpoints under a name that no rule turns into the published one.
+GOOGLE_NAMES = (
+    ("cls/predictions/output_bias", "cls.predictions.bias"),
+    ("cls/squad/output_weights", "qa_outputs.weight"),
+    ("cls/squad/output_bias", "qa_outputs.bias"),
+    ("output_weights", "classifier.weight"),
+    ("output_bias", "classifier.bias"),
 )
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
@@ -123,6 +151,18 @@ def file_aliases(parameter: Parameter, config: EncoderConfig) -> tuple[str, ...]
     names = (key, other, *doubled)
     old = _OLD_NORM_NAMES.get(parameter.role)
     return names if old is None else (*names, *(f"{name.rpartition('.')[0]}.{old}" for name in names))
+
+
+def published_name(name: str) -> str:
+    """The usual name of an array that a file may hold under an old one."""
+    for old, usual in _OLD_NAMES:
+        name = old.sub(usual, name)
+    return name
+
+
+def is_index(name: str) -> bool:
+    """Whether a file's array only counts positions, which no model needs to be told."""
+    return name.rpartition(".")[2] == "position_ids"
 
 
 def layer_of(key: str) -> int | None:

@@ -21,6 +21,7 @@ from distilbert.core.checkpoint import (
     write_weights,
 )
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
+from distilbert.core.hub import local_folder
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
@@ -105,7 +106,7 @@ def shrink(
     """Cut a student folder out of a teacher folder, without training.
 
     Args:
-        teacher: a folder of a BERT or DistilBERT with its masked-language-model head.
+        teacher: a folder or hub name of a BERT or DistilBERT with its masked-language-model head.
         layers: how many layers (evenly spaced), or which.
         out: the student's folder.
         force: replace a model that stands at ``out``.
@@ -115,9 +116,11 @@ def shrink(
 
     Raises:
         CheckpointError: the teacher's folder cannot be read.
+        HubError: neither a folder nor a repository that can be read.
         ConfigError: layers that the teacher does not have, or a teacher without that head.
         OutputError: ``out`` is taken or cannot be written.
     """
+    teacher = local_folder(teacher)
     config = read_config(teacher)
     kept = choose_layers(layers, of=config.n_layers) if isinstance(layers, int) else tuple(layers)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)

@@ -16,9 +16,11 @@ from distilbert.core.checkpoint import survey
 from distilbert.core.config import BertConfig, EncoderConfig, read_config
 from distilbert.core.facts import read_facts
 from distilbert.core.files import FACTS_FILE, write_json
+from distilbert.core.hub import local_folder
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, file_aliases, is_of_vocabulary, manifest
 from distilbert.core.progress import Progress, silent
+from distilbert.core.sentence_folders import read_modules, write_modules
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays, Weights, write_arrays
 from distilbert.errors import DataError
@@ -56,7 +58,7 @@ def trim(
     """Write a folder whose model gives the same outputs on ``texts``, and has no rows for other tokens.
 
     Args:
-        model: a folder of a BERT or DistilBERT, with whatever head.
+        model: a folder or hub name of a BERT or DistilBERT, with whatever head.
         texts: all that the model is to understand.
         out: the new folder.
         keep: tokens that are kept though no text has them; special and added ones always are.
@@ -65,9 +67,11 @@ def trim(
 
     Raises:
         CheckpointError: the folder cannot be read.
+        HubError: neither a folder nor a repository that can be read.
         DataError: no text, or a token to keep that the vocabulary does not have.
         OutputError: ``out`` is taken or cannot be written.
     """
+    model = local_folder(model)
     config = read_config(model)
     tokenizer = DistilBertTokenizerFast.from_pretrained(model)
     with new_folder(out, force=force) as folder:
@@ -84,6 +88,8 @@ def trim(
         write_arrays(folder, trimmed)
         kind = "BertTokenizer" if isinstance(config, BertConfig) else "DistilBertTokenizer"
         smaller.save_pretrained(folder, tokenizer_class=kind)
+        if modules := read_modules(model):
+            write_modules(folder, modules)
         result = Trimmed(len(kept), len(tokenizer), count, before)
         write_json(folder / FACTS_FILE, {**read_facts(model), "trimmed": vars(result)})
     return result

@@ -1,7 +1,10 @@
-"""Files of weights: open, whole or in shards, and written so that they appear when they are complete."""
+"""A model folder's weights: whichever files hold them, open; and written, complete or not at all."""
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +13,96 @@ import numpy as np
 from distilbert.core.bin_files import BinFile
 from distilbert.core.files import (
     BIN_FILE,
-    BIN_INDEX_FILE,
+    GOOGLE_FILES,
+    H5_FILE,
+    MSGPACK_FILE,
     WEIGHTS_FILE,
     WEIGHTS_INDEX_FILE,
     read_json,
-    replacing,
     write_json,
 )
-from distilbert.errors import CheckpointError, OutputError
+from distilbert.core.google_files import GoogleFile
+from distilbert.core.h5_files import H5File
+from distilbert.core.layouts import from_flax, from_keras, names_in_index
+from distilbert.core.mapped_files import Reader, RenamedFile
+from distilbert.core.msgpack_files import MsgpackFile
+from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
+from distilbert.errors import CheckpointError, ConfigError
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 #: Bytes of a file above which weights are written in shards: the published tools' own limit.
 MAX_SHARD_BYTES = 5 * 10**9
 
+#: Bytes of an array that are read at once where a model is filled piece by piece.
+PIECE_BYTES = 8 * 2**20
+
 #: Weights that are not read, so that a message can tell them from none.
-_OTHER_WEIGHTS = (".h5", ".msgpack", ".ckpt", ".pt")
+_OTHER_WEIGHTS = (".ckpt", ".pt", ".pth", ".onnx")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of file: what a whole one is called, and what opens it."""
+
+    whole: str
+    open: Callable[[Path], Any]
+
+    def file(self, variant: str | None) -> str:
+        """The whole file's name; a variant stands before the ending."""
+        stem, _, ending = self.whole.rpartition(".")
+        return f"{stem}.{variant}.{ending}" if variant else self.whole
+
+    def index(self, variant: str | None) -> str:
+        """The name of the index of its shards."""
+        return f"{self.whole}.index.{variant}.json" if variant else f"{self.whole}.index.json"
+
+
+#: The kinds that are read, the first that a folder holds.
+_KINDS = (
+    _Kind(WEIGHTS_FILE, SafetensorsFile),
+    _Kind(BIN_FILE, BinFile),
+    _Kind(H5_FILE, H5File),
+    _Kind(MSGPACK_FILE, MsgpackFile),
+    _Kind(GOOGLE_FILES, GoogleFile),
+)
 
 
 class Weights(AbstractContextManager["Weights"]):
     """The open weights of a model folder: names and shapes at once, arrays when asked for.
 
-    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in
-    ``pytorch_model.bin`` or its shards, which are read without PyTorch and without running anything.
+    They are in ``model.safetensors`` or in shards that an index lists; where there are none, in the files of
+    PyTorch, TensorFlow 2, Flax or Google's TensorFlow 1, in this order. Those are read without the framework
+    and without running anything, and names and kernels come as they are published.
 
     Args:
         folder: holds them.
+        variant: of the files, such as "fp16" of ``model.fp16.safetensors``.
+        use_safetensors: True reads nothing else, False reads the other kinds only.
 
     Raises:
         CheckpointError: there are none, a file is not whole, or the index names what is not there.
+        MissingExtraError: the file is one that needs a package that is not installed.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(
+        self, folder: str | Path, *, variant: str | None = None, use_safetensors: bool | None = None
+    ) -> None:
         self.folder = Path(folder)
         self._open = ExitStack()
-        self._file_of: dict[str, _File | BinFile] = {}
+        self._file_of: dict[str, Reader] = {}
+        kinds = [k for k in _KINDS if use_safetensors in (None, k.whole == WEIGHTS_FILE)]
         try:
-            for whole, index in ((WEIGHTS_FILE, WEIGHTS_INDEX_FILE), (BIN_FILE, BIN_INDEX_FILE)):
-                if (self.folder / whole).is_file():
-                    file = self._opened(whole)
+            for kind in kinds:
+                if whole := self._whole(kind.file(variant)):
+                    file = self._opened(kind, whole)
                     self._file_of = dict.fromkeys(file.shapes, file)
                     break
-                if (self.folder / index).is_file():
-                    self._open_shards(index)
+                if (self.folder / kind.index(variant)).is_file():
+                    self._open_shards(kind, kind.index(variant))
                     break
             else:
-                raise self._none()
+                raise self._none([kind.file(variant) for kind in kinds])
         except BaseException:
             self._open.close()
             raise
@@ -68,32 +115,52 @@ class Weights(AbstractContextManager["Weights"]):
         """Rows ``[start, end)`` of one array; the others are not read."""
         return self._file_of[name].rows(name, start, end)
 
+    def pieces(self, name: str) -> Iterator[tuple[slice, "np.ndarray[Any, Any]"]]:
+        """One array a few rows at a time, so that a model can be filled without a second copy of it."""
+        shape = self.shapes[name]
+        if not shape:
+            yield slice(None), self[name][None]
+            return
+        step = max(1, PIECE_BYTES // (8 * max(1, math.prod(shape[1:]))))
+        for start in range(0, shape[0], step):
+            end = min(start + step, shape[0])
+            yield slice(start, end), self.rows(name, start, end)
+
     def __exit__(self, *exception: object) -> None:
         self._open.close()
 
-    def _opened(self, name: str) -> "_File | BinFile":
-        path = self.folder / name
-        if name.endswith(".bin"):
-            return self._open.enter_context(BinFile(path))
-        return self._open.enter_context(_File(path))
+    def _whole(self, name: str) -> str | None:
+        found = sorted(path.name for path in self.folder.glob(name) if path.is_file())
+        if len(found) > 1:
+            raise CheckpointError(
+                "A model folder must hold the weights of one model.",
+                received=f"{self.folder} with {', '.join(found[:6])}",
+                remedy="Copy the one that is meant into a folder of its own, with the model's other files.",
+            )
+        return found[0] if found else None
 
-    def _open_shards(self, index: str) -> None:
-        ending = index.split(".")[1]
+    def _opened(self, kind: _Kind, name: str) -> Reader:
+        file: Reader = self._open.enter_context(kind.open(self.folder / name))
+        return _published(file) if isinstance(file, SafetensorsFile) else file
+
+    def _open_shards(self, kind: _Kind, index: str) -> None:
+        ending = kind.whole.rpartition(".")[2]
         places = read_json(self.folder / index).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
             raise self._wrong_index(index, "a weight_map that is none")
-        files: dict[str, _File | BinFile] = {}
+        files: dict[str, Reader] = {}
         for name in sorted(set(places.values())):
             # A name with a path in it would lead out of the folder.
             if Path(name).name != name or not name.endswith(f".{ending}"):
                 raise self._wrong_index(index, f"the file {name!r:.80}")
             if not (self.folder / name).is_file():
                 raise self._wrong_index(index, f"{name}, which is not there")
-            files[name] = self._opened(name)
+            files[name] = self._opened(kind, name)
         for key, name in places.items():
-            if key not in files[name].shapes:
+            called = [known for known in names_in_index(key) if known in files[name].shapes]
+            if not called:
                 raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
-            self._file_of[key] = files[name]
+            self._file_of[called[0]] = files[name]
 
     def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(
@@ -102,54 +169,24 @@ class Weights(AbstractContextManager["Weights"]):
             remedy="Copy or save the model again.",
         )
 
-    def _none(self) -> CheckpointError:
+    def _none(self, looked_for: list[str]) -> CheckpointError:
         others: list[str] = []
         if self.folder.is_dir():
-            others = sorted(path.name for path in self.folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
+            endings = (*_OTHER_WEIGHTS, *(Path(kind.whole).suffix for kind in _KINDS))
+            others = sorted(path.name for path in self.folder.iterdir() if path.suffix in endings)
         return CheckpointError(
-            f"A model folder must hold {WEIGHTS_FILE}.",
+            f"A model folder must hold its weights: {' or '.join(looked_for)}.",
             received=f"{self.folder} " + (f"with {', '.join(others)} only" if others else "without it"),
             remedy="Choose a folder that a training or saving command has written.",
         )
 
 
-class _File(AbstractContextManager["_File"]):
-    """An open safetensors file."""
-
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self.path = path
-        try:
-            self._file = safe_open(path, framework="np")
-        except (SafetensorError, OSError, ValueError) as error:
-            raise self._damaged(error) from None
-        self.shapes: dict[str, tuple[int, ...]] = {
-            name: tuple(self._file.get_slice(name).get_shape())
-            for name in self._file.keys()  # noqa: SIM118  # not a mapping: it has no other way
-        }
-
-    def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
-        try:
-            return self._file.get_tensor(name)
-        except Exception as error:
-            raise self._damaged(error) from None
-
-    def rows(self, name: str, start: int, end: int) -> "np.ndarray[Any, Any]":
-        try:
-            return self._file.get_slice(name)[start:end]
-        except Exception as error:
-            raise self._damaged(error) from None
-
-    def __exit__(self, *exception: object) -> None:
-        self._file.__exit__(*exception)
-
-    def _damaged(self, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            "A weight file must be a whole safetensors file.",
-            received=f"{self.path}: {error}",
-            remedy="Copy or save the model again.",
-        )
+def _published(file: SafetensorsFile) -> Reader:
+    """A safetensors file under published names; its header says which framework's it has."""
+    layout = file.metadata.get("format")
+    if layout == "tf":
+        return RenamedFile(file, from_keras)
+    return RenamedFile(file, from_flax) if layout == "flax" else file
 
 
 def write_arrays(
@@ -168,18 +205,38 @@ def write_arrays(
     folder = Path(folder)
     shards = list(_shards(named, max_shard_bytes))
     if len(shards) == 1:
-        _write(folder / WEIGHTS_FILE, shards[0])
+        write_safetensors(folder / WEIGHTS_FILE, shards[0])
         (folder / WEIGHTS_INDEX_FILE).unlink(missing_ok=True)
         return
     places: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
         name = f"model-{i:05}-of-{len(shards):05}.safetensors"
-        _write(folder / name, shard)
+        write_safetensors(folder / name, shard)
         places |= dict.fromkeys(shard, name)
     total = sum(array.nbytes for array in named.values())
     write_json(folder / WEIGHTS_INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
     # What an earlier save left would be read in their place.
     (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+
+
+def byte_count(name: str, size: int | str) -> int:
+    """A count of bytes, or one written as "500MB" or "5GB".
+
+    Raises:
+        ConfigError: neither.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*([KMG]?)(i?)B?\s*", str(size), re.IGNORECASE)
+    count = 0
+    if found and not isinstance(size, bool):
+        base = 1024 if found[3] else 1000
+        count = int(found[1]) * base ** " KMG".index(found[2].upper() or " ")
+    if count < 1:
+        raise ConfigError(
+            f'{name} is a number of bytes, or text such as "5GB".',
+            received=f"{name}={size!r:.80}",
+            remedy="Leave it out unless a file of that size is too large.",
+        )
+    return count
 
 
 def _shards(named: Mapping[str, "np.ndarray[Any, Any]"], limit: int) -> Iterator[Arrays]:
@@ -192,20 +249,3 @@ def _shards(named: Mapping[str, "np.ndarray[Any, Any]"], limit: int) -> Iterator
         shard[name] = array
         size += array.nbytes
     yield shard
-
-
-def _write(path: Path, named: Arrays) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
-    with replacing(path) as partial:
-        try:
-            # "pt" says that kernels are [out, in]; readers of the published format ask for it.
-            save_file(contiguous, partial, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise OutputError(
-                "The output must be writable, with room for it.",
-                received=f"{error} for {path}",
-                remedy="Free some space or choose another place; what stood there before is unchanged.",
-            ) from error

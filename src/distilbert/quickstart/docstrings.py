@@ -2,14 +2,19 @@
 
 import ast
 import hashlib
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 #: Larger files are generated tables, not documentation.
 MAX_FILE_BYTES = 2**20
+
+#: A package's name, and its extras.
+_REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[([\w.,-]*)\])?")
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -35,16 +40,42 @@ def of_standard_library() -> Iterator[Docstring]:
 
 
 def of_installed_packages(seed: int) -> Iterator[Docstring]:
-    """The docstrings of installed packages, file by file in an order that the seed decides."""
+    """The docstrings of the packages that come with this one, file by file in an order that the seed decides.
+
+    Others that are installed are left alone, so that a seed means the same text whatever else is there.
+    """
     paths = {}
-    for root in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
-        for path in root.rglob("*.py"):
-            name = path.relative_to(root).as_posix()
-            # The order must not depend on what else is installed.
-            paths[hashlib.sha256(f"{seed}:{name}".encode()).digest()] = path, name
+    for package in sorted(_needed("distilbert", "train")):
+        for file in metadata.files(package) or ():
+            if file.suffix == ".py" and ".." not in file.parts:
+                name = file.as_posix()
+                paths[hashlib.sha256(f"{seed}:{name}".encode()).digest()] = Path(str(file.locate())), name
     for key in sorted(paths):
         path, name = paths[key]
         yield from _read(path, module=name.split("/")[0].removesuffix(".py"))
+
+
+def _needed(package: str, *extras: str) -> set[str]:
+    """The installed packages that a package needs, and those that they need; not the package itself."""
+    found: set[str] = set()
+    waiting = [(package, extras)]
+    asked = set(waiting)
+    while waiting:
+        name, chosen = waiting.pop()
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # of another system, or of another Python
+        found.add(re.sub(r"[-_.]+", "-", name).lower())
+        for requirement in requirements:
+            said, _, condition = requirement.partition(";")
+            extra = re.search(r"""extra\s*==\s*["']([\w.-]+)["']""", condition)
+            if extra is None or extra[1] in chosen:
+                called = _REQUIREMENT.match(said)
+                if called and (more := (called[1], tuple((called[2] or "").split(",")))) not in asked:
+                    asked.add(more)
+                    waiting.append(more)
+    return found - {package}
 
 
 def _read(path: Path, *, module: str) -> Iterator[Docstring]:

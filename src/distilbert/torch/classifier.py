@@ -11,6 +11,7 @@ import torch
 from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
 from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
 from distilbert.core.facts import read_facts
+from distilbert.core.hub import local_folder
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, SequenceClassification
@@ -43,12 +44,13 @@ class TextClassifier:
 
     @classmethod
     def open(cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32") -> Self:
-        """From a folder of a fine-tuned BERT or DistilBERT.
+        """From a fine-tuned BERT or DistilBERT: its folder, or its name on a hub.
 
         Raises:
             CheckpointError: a file is missing or damaged, or the model was never fine-tuned.
             ConfigError: the folder is another kind of model's.
         """
+        folder = local_folder(folder)
         config, tokenizer = open_folder(folder)
         parameters = manifest(config, Head.SEQUENCE_CLASSIFICATION)
         missing = survey(folder, parameters, config).missing

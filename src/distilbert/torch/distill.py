@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distilbert.core.data.sequences import sequences
+from distilbert.core.hub import local_folder
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
@@ -25,7 +26,7 @@ class Distiller:
     """Makes a student of a teacher (Sanh et al. 2019).
 
     Args:
-        teacher: a folder of a BERT or DistilBERT with its masked-language-model head.
+        teacher: a BERT or DistilBERT with its masked-language-model head: a folder, or its name on a hub.
         layers: how many of its layers the student keeps (evenly spaced), or which.
         recipe: a ``LanguageModelling``, its name, or a file.
         device: "auto", "cpu", "cuda" or "mps".
@@ -41,7 +42,7 @@ class Distiller:
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
-        self.teacher_folder = Path(teacher)
+        self.teacher = teacher
         self.layers = layers
         self.recipe = _recipe(recipe)
         self.device = device
@@ -75,12 +76,13 @@ class Distiller:
         return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
 
     def _prepare(self, texts: Iterable[str]) -> Job:
-        config, tokenizer = open_folder(self.teacher_folder)
+        folder = local_folder(self.teacher)
+        config, tokenizer = open_folder(folder)
         kept = self.layers
         kept = choose_layers(kept, of=config.n_layers) if isinstance(kept, int) else tuple(kept)
         device = pick_device(self.device)
-        teacher, missing = open_language_model(self.teacher_folder, config, device=device)
-        require_language_model(self.teacher_folder, missing, config)
+        teacher, missing = open_language_model(folder, config, device=device)
+        require_language_model(folder, missing, config)
         student = masked_language_model(student_config(config, n_layers=len(kept)))
         student.assign(cut(config, teacher.arrays(), kept))
         if self.recipe.freeze_positions:
@@ -99,7 +101,7 @@ class Pretrainer:
     """Teaches a model to tell hidden words of a text; gives it the head for that where it has none.
 
     Args:
-        model: a folder of a BERT or DistilBERT.
+        model: a BERT or DistilBERT: a folder, or its name on a hub.
         recipe: a ``LanguageModelling``, its name, or a file; what it says of a teacher is not used.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
@@ -113,7 +115,7 @@ class Pretrainer:
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
-        self.folder = Path(model)
+        self.model = model
         self.recipe = _recipe(recipe)
         self.device = device
         self.progress = progress
@@ -133,9 +135,10 @@ class Pretrainer:
         return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
 
     def _prepare(self, texts: Iterable[str]) -> Job:
-        config, tokenizer = open_folder(self.folder)
+        folder = local_folder(self.model)
+        config, tokenizer = open_folder(folder)
         device = pick_device(self.device)
-        model, missing = open_language_model(self.folder, config, device=device)
+        model, missing = open_language_model(folder, config, device=device)
         facts = {"made_by": "pretrain", "new_weights": list(missing)}
         stage = "learn hidden words"
         job = _job(stage, model, None, tokenizer, texts, self.recipe, facts, self.progress)

@@ -11,6 +11,7 @@ from torch import Tensor
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import attention_mask, endless_batches, pad
+from distilbert.core.hub import local_folder
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
@@ -34,8 +35,9 @@ class Finetuner:
     """Makes a classifier of a model.
 
     Args:
-        model: a folder of a BERT or DistilBERT. Its classifier is kept where it has the data's labels.
-        teacher: a folder of a classifier with the data's labels, whose answers are learnt too.
+        model: a BERT or DistilBERT: a folder, or its name on a hub. Its classifier is kept where it has
+            the data's labels.
+        teacher: a classifier, named likewise, with the data's labels, whose answers are learnt too.
         recipe: a ``Finetuning``, its name, or a file.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
@@ -50,8 +52,8 @@ class Finetuner:
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
-        self.folder = Path(model)
-        self.teacher_folder = teacher
+        self.model = model
+        self.teacher = teacher
         self.recipe = recipe if isinstance(recipe, Finetuning) else Finetuning.read(recipe)
         self.device = device
         self.progress = progress
@@ -110,7 +112,7 @@ class Finetuner:
             require_metrics()
         task = SequenceClassification.of_labels(train.labels)
         truth = None if evaluate is None else task.ids(evaluate.labels, source="the evaluation data")
-        if unlabelled and self.teacher_folder is None:
+        if unlabelled and self.teacher is None:
             raise ConfigError(
                 "Texts without labels need a teacher to say what to learn from them.",
                 received=f"{len(unlabelled)} unlabelled texts and no teacher",
@@ -130,7 +132,7 @@ class Finetuner:
                 "unlabelled": len(unlabelled),
                 "cut_to_max_length": int(np.count_nonzero(tokenized.dropped)),
             },
-            "taught": self.teacher_folder is not None,
+            "taught": self.teacher is not None,
             "new_weights": list(new_weights),
         }
 
@@ -155,17 +157,18 @@ class Finetuner:
 
     def _pupil(self, task: SequenceClassification) -> tuple[TextClassifier, tuple[str, ...]]:
         """The model to train, with the folder's own head where it has these labels, and what is new in it."""
-        config, tokenizer = open_folder(self.folder)
+        folder = local_folder(self.model)
+        config, tokenizer = open_folder(folder)
         known = tuple(config.id2label[i] for i in range(config.num_labels)) == task.labels
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: i for i, label in enumerate(task.labels)}
         config.problem_type = "single_label_classification"
         parameters = manifest(config, Head.SEQUENCE_CLASSIFICATION)
         skipped = () if known else parameters[len(manifest(config)) :]
-        report = survey(self.folder, [p for p in parameters if p not in skipped], config)
-        require_encoder(self.folder, report.missing, config, Head.SEQUENCE_CLASSIFICATION)
+        report = survey(folder, [p for p in parameters if p not in skipped], config)
+        require_encoder(folder, report.missing, config, Head.SEQUENCE_CLASSIFICATION)
         model = sequence_classifier(config)
-        missing = model.load(self.folder, dtype=torch.float32, skip=skipped).missing
+        missing = model.load(folder, dtype=torch.float32, skip=skipped).missing
         model.to(pick_device(self.device))
         longest = min(self.recipe.max_length, config.max_position_embeddings)
         new_weights = (*missing, *(parameter.key for parameter in skipped))
@@ -174,11 +177,9 @@ class Finetuner:
 
     def _soft_labels(self, task: SequenceClassification, texts: list[str]) -> Logits | None:
         """The teacher's logits for every text, its labels in the task's order."""
-        if self.teacher_folder is None:
+        if self.teacher is None:
             return None
-        teacher = TextClassifier.open(
-            self.teacher_folder, device=self.device, precision=self.recipe.precision
-        )
+        teacher = TextClassifier.open(self.teacher, device=self.device, precision=self.recipe.precision)
         if set(teacher.task.labels) != set(task.labels):
             raise ConfigError(
                 "A teacher must have the labels of the training data: " + ", ".join(task.labels) + ".",

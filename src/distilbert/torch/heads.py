@@ -26,13 +26,16 @@ class MaskedLanguageModel(PreTrainedModel):
         self.activation = activation(config)
         self.vocab_layer_norm = nn.LayerNorm(config.dim, eps=config.layer_norm_eps)
         self.vocab_projector = nn.Linear(config.dim, config.vocab_size)
-        if config.tie_word_embeddings:
-            self.vocab_projector.weight = self.encoder.embeddings.word_embeddings.weight
+        self.tie_weights()
         self.initialise()
 
     @property
     def encoder(self) -> Any:
         raise NotImplementedError
+
+    def tie_weights(self) -> None:
+        if self.config.tie_word_embeddings:
+            self.vocab_projector.weight = self.encoder.embeddings.word_embeddings.weight
 
     def token_logits(self, hidden_TD: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]: of those tokens alone that one wants to score."""

@@ -1,21 +1,19 @@
 """What every model class has: initial weights, folders in and folders out."""
 
 import logging
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from distilbert.core.checkpoint import (
-    LoadReport,
-    file_names,
-    listed,
-    read_weights,
-    survey,
-    write_weights,
-)
+from distilbert.core.checkpoint import LoadReport, file_names, listed, match, write_weights
 from distilbert.core.config import EncoderConfig
+from distilbert.core.hub import Part, hub_keywords, local_folder
 from distilbert.core.parameters import (
     POSITION_EMBEDDINGS,
     WORD_EMBEDDINGS,
@@ -25,14 +23,16 @@ from distilbert.core.parameters import (
     base_prefix,
     manifest,
 )
-from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays
+from distilbert.core.publishing import Publishable
+from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights, byte_count
 from distilbert.errors import ConfigError
+from distilbert.torch.loading import StateDict, changed, chosen_device, chosen_dtype, fill
 from distilbert.torch.tensors import as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
 
-class PreTrainedModel(nn.Module):
+class PreTrainedModel(nn.Module, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
     head: ClassVar[Head] = Head.NONE
@@ -67,103 +67,208 @@ class PreTrainedModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def initialise(self) -> None:
-        """Draw this class's own weights: N(0, ``initializer_range``), zeros and ones.
+        """Draw this class's own weights; inside a model with a head the encoder has drawn its own."""
+        inside = base_prefix(self.config) if self.head is not Head.NONE else None
+        self._draw([p for p in self.manifest if not (inside and p.key.startswith(inside))])
 
-        A model with a head leaves its encoder alone, which has drawn its own. Devlin et al. 2019 draw
-        from a truncated normal; the published code of DistilBERT draws from a plain one, and so does
-        this.
+    def _draw(self, parameters: Iterable[Parameter]) -> None:
+        """Draw weights: N(0, ``initializer_range``), zeros and ones.
+
+        Devlin et al. 2019 draw from a truncated normal; the published code of DistilBERT draws from a plain
+        one, and so does this.
         """
         tensors = dict(self.named_parameters())
-        inside = base_prefix(self.config) if self.head is not Head.NONE else None
         with torch.no_grad():
-            for parameter in self.manifest:
-                if parameter.tied_to or (inside and parameter.key.startswith(inside)):
+            for parameter in parameters:
+                if parameter.tied_to:
                     continue
                 tensor = tensors[parameter.key]
                 if parameter.role in (Role.KERNEL, Role.EMBEDDING):
                     tensor.normal_(0.0, self.config.initializer_range)
                 else:
                     tensor.fill_(1.0 if parameter.role is Role.NORM_SCALE else 0.0)
-                if parameter.key == WORD_EMBEDDINGS:
+                if parameter.key.endswith(WORD_EMBEDDINGS):
                     tensor[self.config.pad_token_id] = 0.0
                 sinusoidal = getattr(self.config, "sinusoidal_pos_embds", False)
-                if parameter.key == POSITION_EMBEDDINGS and sinusoidal:
+                if parameter.key.endswith(POSITION_EMBEDDINGS) and sinusoidal:
                     tensor.copy_(_sinusoids(*parameter.shape))
                     tensor.requires_grad_(False)
+
+    def tie_weights(self) -> None:
+        """Let tied parameters be one tensor again, after something has replaced them."""
 
     @classmethod
     def from_pretrained(
         cls,
-        folder: str | Path,
+        pretrained_model_name_or_path: str | Path | None,
         *,
-        dtype: torch.dtype | None = None,
+        config: EncoderConfig | str | Path | None = None,
+        state_dict: Mapping[str, Tensor] | None = None,
+        dtype: torch.dtype | str | None = None,
+        torch_dtype: torch.dtype | str | None = None,
+        device_map: Any = None,
+        ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
+        use_safetensors: bool | None = None,
+        variant: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        subfolder: str = "",
         **changes: Any,
     ) -> Any:
-        """A model from its folder, in eval mode.
+        """A model from its folder or from a hub, in eval mode. The weights are never in memory twice.
 
         Args:
-            folder: holds ``config.json`` and ``model.safetensors``. A base model's weights serve a
-                model with a head and the reverse; weights that are missing are drawn anew, with a
-                warning.
-            dtype: of the parameters; None means float32.
+            pretrained_model_name_or_path: the folder, with ``config.json`` and the weights, or ``name`` or
+                ``owner/name`` on a hub. A base model's weights serve a model with a head and the
+                reverse; weights that are missing are drawn anew, with a warning. None reads none: then
+                ``config`` is needed.
+            config: the configuration, or the folder of one; by default the folder's own.
+            state_dict: tensors by their published names, instead of the folder's weights.
+            dtype: of the parameters, as a type or its name; None means float32, "auto" the configuration's
+                or the file's.
+            torch_dtype: the older name of ``dtype``.
+            device_map: where the model is to be: "auto", a device, or ``{"": device}``.
+            ignore_mismatched_sizes: draw weights anew whose shape is another, instead of refusing.
             output_loading_info: return the ``LoadReport`` too.
-            **changes: fields of the configuration to change, such as ``num_labels``.
+            use_safetensors: True reads no other kind of file, False only other kinds.
+            variant: of the files, such as "fp16" of ``model.fp16.safetensors``.
+            cache_dir: in place of the hub client's own cache.
+            force_download: fetch what the cache holds, too.
+            local_files_only: ask no hub.
+            token: of who is asking the hub.
+            revision: a branch, tag or commit on the hub.
+            subfolder: inside the folder or the repository.
+            **changes: fields of the configuration to change, such as ``num_labels``, ``id2label``,
+                ``problem_type`` or ``attn_implementation``.
 
         Raises:
             CheckpointError: a file is missing or damaged, or shapes do not fit; all are listed.
-            ConfigError: the folder is another model's.
+            ConfigError: the folder is another model's, or a keyword means nothing here.
         """
-        config = cls.config_class.from_pretrained(folder, **changes)
-        survey(folder, manifest(config, cls.head), config)
-        model = cls(config)
-        report = model.load(folder, dtype=dtype or torch.float32)
-        if report.missing:
+        folder = pretrained_model_name_or_path
+        from_source = state_dict is None and folder is not None
+        older, changes = hub_keywords(changes)
+        if folder is not None:
+            parts = [*([Part.CONFIG] if config is None else []), *([Part.WEIGHTS] if from_source else [])]
+            where = {
+                "cache_dir": cache_dir,
+                "force_download": force_download,
+                "local_files_only": local_files_only,
+                "token": token,
+                "revision": revision,
+                "subfolder": subfolder,
+            }
+            folder = local_folder(
+                folder, wanted=parts, variant=variant, use_safetensors=use_safetensors, **{**where, **older}
+            )
+        own = changed(cls._config(folder, config), changes)
+        with ExitStack() as opened:
+            source: Any = StateDict(state_dict or {})
+            if folder is not None and from_source:
+                source = opened.enter_context(
+                    Weights(folder, variant=variant, use_safetensors=use_safetensors)
+                )
+            name = str(folder) if from_source else "state_dict"
+            parameters = manifest(own, cls.head)
+            places, report = match(
+                source, parameters, own, source=name, ignore_mismatched=ignore_mismatched_sizes
+            )
+            model = cls._empty(
+                own,
+                chosen_dtype(torch_dtype if dtype is None else dtype, own, source, places),
+                chosen_device(device_map),
+            )
+            report = replace(report, cast=fill(model, source, places))
+        model._draw([p for p in parameters if p.key in set(report.drawn_anew)])
+        if report.drawn_anew and source.shapes:
             logger.warning(
                 "%s holds no weights for %s: they are drawn anew and must be trained.",
-                folder,
-                listed(file_names(report.missing, model.manifest)),
+                name,
+                listed(file_names(report.drawn_anew, parameters)),
             )
         model.eval()
         return (model, report) if output_loading_info else model
 
+    @classmethod
+    def _config(cls, folder: str | Path | None, config: EncoderConfig | str | Path | None) -> EncoderConfig:
+        if isinstance(config, EncoderConfig):
+            return config
+        if (source := folder if config is None else config) is None:
+            raise ConfigError(
+                "A model without a folder needs its configuration.",
+                received="neither",
+                remedy=f"Give config={cls.config_class.__name__}(…).",
+            )
+        return cls.config_class.from_pretrained(source)
+
+    @classmethod
+    def _empty(cls, config: EncoderConfig, dtype: torch.dtype, device: torch.device) -> Any:
+        """A model whose numbers are whatever the memory held: all of them have yet to be set."""
+        with torch.device("meta"):
+            model = cls(config)
+        model.to(dtype).to_empty(device=device)
+        model.tie_weights()
+        return model
+
     def load(self, folder: str | Path, *, dtype: torch.dtype, skip: tuple[Parameter, ...] = ()) -> LoadReport:
         """Take the folder's weights; those that are missing, or to be skipped, keep what they have."""
         wanted = tuple(p for p in self.manifest if p not in skip)
-        arrays, report = read_weights(folder, wanted, self.config)
-        self.assign(arrays, dtype=dtype)
-        cast = {k: str(a.dtype) for k, a in arrays.items() if _name(dtype) != str(a.dtype)}
-        return LoadReport(report.loaded, report.missing, report.unexpected, cast=cast)
-
-    def assign(self, arrays: Arrays, *, dtype: torch.dtype = torch.float32) -> None:
-        """Put arrays, by key, in the place of the parameters."""
         self.to(dtype)
-        tensors = dict(self.named_parameters())
-        with torch.no_grad():
-            for key, array in arrays.items():
-                # A sinusoidal table is fixed only while it is nobody's weights.
-                tensors[key].requires_grad_(True).copy_(as_tensor(array))
+        with Weights(folder) as file:
+            places, report = match(file, wanted, self.config, source=str(folder))
+            return replace(report, cast=fill(self, file, places))
+
+    def assign(self, arrays: Arrays) -> None:
+        """Put float32 arrays, by key, in the place of the parameters."""
+        self.to(torch.float32)
+        fill(
+            self, StateDict({key: as_tensor(array) for key, array in arrays.items()}), {k: k for k in arrays}
+        )
 
     def arrays(self) -> Arrays:
         """The parameters as numpy arrays, by key; a tied one stands once."""
         tensors = dict(self.named_parameters())
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
 
-    def save_pretrained(self, folder: str | Path, *, max_shard_size: int = MAX_SHARD_BYTES) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into ``folder``, each of them atomically.
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        max_shard_size: int | str = MAX_SHARD_BYTES,
+        safe_serialization: bool = True,
+        push_to_hub: bool = False,
+        **pushing: Any,
+    ) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder, each of them atomically.
 
         Args:
-            folder: made where it is missing.
-            max_shard_size: bytes of a file above which the weights are written in shards, with an index.
+            save_directory: the folder; made where it is missing.
+            max_shard_size: of a file, in bytes or as in "5GB", above which the weights are written in
+                shards, with an index.
+            safe_serialization: True; other kinds of files are written by ``convert``.
+            push_to_hub: send the files to a hub, too.
+            **pushing: how: ``repo_id`` and the other arguments of ``push_to_hub``.
 
         Raises:
-            ConfigError: the configuration breaks a rule across fields.
-            OutputError: the folder cannot be written.
+            ConfigError: the configuration breaks a rule across fields, or an argument.
+            OutputError: the folder cannot be written, or the hub does not take it.
         """
+        if not safe_serialization:
+            raise ConfigError(
+                "Models are saved as safetensors.",
+                received="safe_serialization=False",
+                remedy="Convert the saved folder: distilbert convert --model DIR --to bin --out OTHER",
+            )
+        most = byte_count("max_shard_size", max_shard_size)
         self.config.architectures = [type(self).__name__]
         self.config.dtype = _name(self.dtype)
-        self.config.save_pretrained(folder)
-        write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=max_shard_size)
+        self.config.save_pretrained(save_directory)
+        write_weights(save_directory, self.arrays(), self.manifest, max_shard_bytes=most)
+        self._push_saved(save_directory, push_to_hub, pushing)
 
 
 def _name(dtype: torch.dtype) -> str:

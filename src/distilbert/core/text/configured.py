@@ -17,6 +17,8 @@ from distilbert.core.files import (
     read_json,
     write_atomically,
 )
+from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.publishing import Publishable
 from distilbert.core.text.added import AddedToken
 from distilbert.core.text.assembly import Assembly
 from distilbert.core.text.folder import (
@@ -36,7 +38,7 @@ from distilbert.errors import ConfigError
 MODEL_MAX_LENGTH = 512
 
 
-class Configured(Assembly):
+class Configured(Assembly, Publishable):
     """What both tokenizers are made with.
 
     Args:
@@ -159,17 +161,43 @@ class Configured(Assembly):
         )
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
-        """From a model folder, its settings included, or from a vocabulary's file.
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        subfolder: str = "",
+        **changes: Any,
+    ) -> Self:
+        """From a model's folder or its repository on a hub, settings included, or from a vocabulary's file.
 
         Args:
-            pretrained_model_name_or_path: the folder or the file.
-            changes: arguments of the constructor, in place of what the folder says.
+            pretrained_model_name_or_path: the folder, the repository's name, or the file.
+            cache_dir, force_download, local_files_only, token, revision, subfolder: as ``local_folder``.
+            **changes: arguments of the constructor, in place of what the files say.
 
         Raises:
             CheckpointError: no vocabulary is there, or one that cannot be read.
+            HubError: neither a folder nor a repository that can be read.
         """
-        arguments = read_arguments(Path(pretrained_model_name_or_path), fast=cls.is_fast)
+        older, changes = hub_keywords(changes)
+        place = Path(pretrained_model_name_or_path)
+        if not place.is_file():
+            place = local_folder(
+                pretrained_model_name_or_path,
+                wanted={Part.TOKENIZER},
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=older.get("token") if token is None else token,
+                revision=revision,
+                subfolder=subfolder,
+            )
+        arguments = read_arguments(place, fast=cls.is_fast)
         return cls(**{**arguments, **changes})
 
     def save_pretrained(
@@ -177,8 +205,10 @@ class Configured(Assembly):
         save_directory: str | Path,
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
+        push_to_hub: bool = False,
         *,
         tokenizer_class: str = "DistilBertTokenizer",
+        **pushing: Any,
     ) -> tuple[str, ...]:
         """Write every published file: vocabulary, settings, special and added tokens.
 
@@ -186,13 +216,15 @@ class Configured(Assembly):
             save_directory: made where it is missing.
             legacy_format: True leaves ``tokenizer.json`` out.
             filename_prefix: stands before each file's name, with a hyphen.
+            push_to_hub: send them to a hub as well.
             tokenizer_class: the published class that other programs are to load it with.
+            **pushing: arguments of ``push_to_hub``; without ``repo_id`` the folder's name is taken.
 
         Returns:
             The files' paths.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or the hub does not take them.
         """
         contents = {
             TOKENIZER_CONFIG_FILE: json_text({**self._settings(), "tokenizer_class": tokenizer_class}),
@@ -215,6 +247,13 @@ class Configured(Assembly):
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         for name, content in contents.items():
             write_atomically(folder / f"{prefix}{name}", content)
+        # What is sent is what was written: with the same choices.
+        chosen = {
+            "legacy_format": legacy_format,
+            "filename_prefix": filename_prefix,
+            "tokenizer_class": tokenizer_class,
+        }
+        self._push_saved(folder, push_to_hub, {**chosen, **pushing} if push_to_hub else pushing)
         return tuple(str(folder / f"{prefix}{name}") for name in contents)
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str]:

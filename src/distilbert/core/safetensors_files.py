@@ -1,0 +1,127 @@
+"""safetensors files: names, types and shapes from the header, numbers only where they are asked for.
+
+The library holds the header against the file: lengths, offsets, overlaps, sizes. The numbers are then read
+from the file itself rather than through the library's memory map, whose pages would count as this process's
+memory beside the arrays that they are copied to.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from distilbert.core.files import replacing
+from distilbert.errors import CheckpointError, OutputError
+
+_DTYPES: dict[str, Any] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+
+
+class SafetensorsFile(AbstractContextManager["SafetensorsFile"]):
+    """An open safetensors file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CheckpointError: it is not whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = path
+        try:
+            with safe_open(path, framework="np"):
+                pass
+            self._stream = path.open("rb", buffering=0)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise self._damaged(error) from None
+        try:
+            length = int.from_bytes(self._stream.read(8), "little")
+            header: dict[str, Any] = json.loads(self._stream.read(length))
+        except BaseException as error:
+            self._stream.close()
+            if isinstance(error, ValueError | RecursionError | OSError):
+                raise self._damaged(error) from None
+            raise
+        #: What the writer says of the whole file, such as ``format``.
+        self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}
+        self.shapes: dict[str, tuple[int, ...]] = {name: tuple(at["shape"]) for name, at in header.items()}
+        self._dtypes = {name: at["dtype"] for name, at in header.items()}
+        self._starts = {name: 8 + length + at["data_offsets"][0] for name, at in header.items()}
+
+    def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
+        return self._read(name, 0, self.shapes[name])
+
+    def rows(self, name: str, start: int, end: int) -> "np.ndarray[Any, Any]":
+        """Rows ``[start, end)`` of one array; the others are not read."""
+        count, *row = self.shapes[name]
+        start, end, _ = slice(start, end).indices(count)
+        return self._read(name, start * math.prod(row), (max(0, end - start), *row))
+
+    def __exit__(self, *exception: object) -> None:
+        self._stream.close()
+
+    def _read(self, name: str, first: int, shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+        """The numbers from the array's ``first`` on."""
+        try:
+            if self._dtypes[name] not in _DTYPES:
+                raise ValueError(f"numbers of the type {self._dtypes[name]}, in {name}")
+            array = np.empty(shape, _DTYPES[self._dtypes[name]])
+            self._stream.seek(self._starts[name] + first * array.itemsize)
+            room = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # numpy 2.4's stubs
+            while room:
+                if not (got := self._stream.readinto(room)):
+                    raise ValueError(f"it ends within {name}")
+                room = room[got:]
+        except (ValueError, OSError, MemoryError) as error:
+            raise self._damaged(error) from None
+        return array
+
+    def _damaged(self, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            "A weight file must be a whole safetensors file.",
+            received=f"{self.path}: {error}",
+            remedy="Copy or save the model again.",
+        )
+
+
+def write_safetensors(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+    """Write arrays under these names, atomically.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
+    with replacing(path) as partial:
+        try:
+            # "pt" says that kernels are [out, in]; readers of the published format ask for it.
+            save_file(contiguous, partial, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OutputError(
+                "The output must be writable, with room for it.",
+                received=f"{error} for {path}",
+                remedy="Free some space or choose another place; what stood there before is unchanged.",
+            ) from error

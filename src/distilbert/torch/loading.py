@@ -1,0 +1,132 @@
+"""What ``from_pretrained`` can be told, and how a model is filled with weights piece by piece."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from distilbert.core.config import EncoderConfig
+from distilbert.errors import ConfigError
+from distilbert.torch.device import pick_device
+from distilbert.torch.tensors import as_tensor
+
+#: Keywords of the peer's that leave nothing to choose here: every kind of file is recognised, no second copy
+#: of the weights is ever held, and no file can run code.
+WITHOUT_EFFECT = frozenset({"from_tf", "from_flax", "low_cpu_mem_usage", "weights_only"})
+
+_DTYPES = {
+    str(t).removeprefix("torch."): t for t in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+}
+
+
+class Source(Protocol):
+    """Arrays by name, a few rows at a time."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
+
+    def pieces(self, name: str) -> Iterator[tuple[slice, Any]]: ...
+
+
+class StateDict:
+    """Tensors that a caller has, in the place of a file's."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+    def pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
+        tensor = self._tensors[name]
+        yield slice(None), tensor if tensor.ndim else tensor[None]
+
+
+def changed(config: EncoderConfig, changes: Mapping[str, Any]) -> EncoderConfig:
+    """The configuration with these fields changed; the one given stays as it is.
+
+    Raises:
+        ConfigError: a name that it has no field of.
+    """
+    changes = {name: value for name, value in changes.items() if name not in WITHOUT_EFFECT}
+    if unknown := [name for name in changes if not hasattr(config, name)]:
+        raise ConfigError(
+            "A further keyword must be a field of the configuration.",
+            received=", ".join(unknown),
+            remedy="Correct the name; a field of your own is set on the configuration, given as config=.",
+        )
+    kept = {"attn_implementation": config.attn_implementation}
+    return type(config).from_dict(config.to_dict(), **{**kept, **changes})
+
+
+def chosen_dtype(
+    dtype: torch.dtype | str | None, config: EncoderConfig, source: Source, places: Mapping[str, str]
+) -> torch.dtype:
+    """What the parameters are to be: float32 for None, the configuration's or the file's own for "auto".
+
+    Raises:
+        ConfigError: not a floating type.
+    """
+    if dtype == "auto":
+        dtype = config.dtype or next((_dtype_of(source, name) for name in places.values()), None)
+    if dtype is None:
+        return torch.float32
+    name = str(dtype).removeprefix("torch.")
+    if name not in _DTYPES:
+        raise ConfigError(
+            f'dtype must be "auto" or one of {", ".join(_DTYPES)}.',
+            received=f"dtype={dtype!r}",
+            remedy="Choose bfloat16 where the hardware computes it, and float32 otherwise.",
+        )
+    return _DTYPES[name]
+
+
+def chosen_device(device_map: Any) -> torch.device:
+    """The one device that a map of modules to devices may name.
+
+    Raises:
+        ConfigError: more than one, or one that is not there.
+    """
+    if isinstance(device_map, Mapping):
+        if set(device_map) != {""}:
+            raise ConfigError(
+                'device_map names one device for the whole model: "auto", "cpu", "cuda:0", or {"": device}.',
+                received=f"device_map={dict(device_map)!r}",
+                remedy="Name one device; a model of this size is faster whole.",
+            )
+        device_map = device_map[""]
+    if device_map is None:
+        return torch.device("cpu")
+    if isinstance(device_map, int) and not isinstance(device_map, bool):
+        device_map = f"cuda:{device_map}"
+    name = str(device_map)
+    return pick_device("auto" if name in ("balanced", "balanced_low_0", "sequential") else name)
+
+
+def fill(model: nn.Module, source: Source, places: Mapping[str, str]) -> dict[str, str]:
+    """Copy the source's arrays into the parameters, a few rows at a time.
+
+    Args:
+        model: its parameters have the arrays' shapes.
+        source: holds the arrays.
+        places: the source's name for each key.
+
+    Returns:
+        The type in the source of every key whose numbers changed theirs.
+    """
+    tensors = dict(model.named_parameters())
+    cast: dict[str, str] = {}
+    with torch.no_grad():
+        for key, name in places.items():
+            # A sinusoidal table is fixed only while it is nobody's weights.
+            tensor = tensors[key].requires_grad_(True)
+            for rows, piece in source.pieces(name):
+                part = piece if isinstance(piece, Tensor) else as_tensor(piece)
+                (tensor[rows] if tensor.ndim else tensor[None]).copy_(part)
+                if part.dtype != tensor.dtype:
+                    cast[key] = str(part.dtype).removeprefix("torch.")
+    return cast
+
+
+def _dtype_of(source: Source, name: str) -> str:
+    _, piece = next(source.pieces(name))
+    return str(piece.dtype).removeprefix("torch.")

@@ -1,0 +1,253 @@
+"""The published keywords of ``from_pretrained``: what each of them does, and what loading costs."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from distilbert import (
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
+)
+from distilbert.errors import CheckpointError, ConfigError
+
+SMALL = DistilBertConfig(
+    vocab_size=19, max_position_embeddings=8, n_layers=2, n_heads=2, dim=8, hidden_dim=12, num_labels=3
+)
+IDS = torch.tensor([[1, 2, 3, 4]])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    DistilBertForSequenceClassification(SMALL).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(IDS).logits.float()
+
+
+def test_labels_by_keyword_are_the_peers(folder: Path) -> None:
+    names = {0: "bad", 1: "so so", 2: "good"}
+    wanted = {"id2label": names, "label2id": {v: k for k, v in names.items()}, "problem_type": "regression"}
+    ours = DistilBertForSequenceClassification.from_pretrained(folder, **wanted)
+    theirs = transformers.DistilBertForSequenceClassification.from_pretrained(folder, **wanted)
+    for name, value in wanted.items():
+        assert getattr(ours.config, name) == getattr(theirs.config, name) == value
+    assert (logits(ours) - logits(theirs)).abs().max() <= 1e-5
+
+
+def test_a_head_of_another_size_is_refused_unless_it_may_be_drawn(folder: Path, caplog: Any) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"classifier\.weight is \[3, 8\], should be \[5, 8\]"
+    ) as refused:
+        DistilBertForSequenceClassification.from_pretrained(folder, num_labels=5)
+    assert "classifier.bias" in str(refused.value)
+    with caplog.at_level(logging.WARNING):
+        model, report = DistilBertForSequenceClassification.from_pretrained(
+            folder, num_labels=5, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    assert "classifier.weight, classifier.bias" in caplog.text
+    assert dict(report.mismatched) == {
+        "classifier.weight": ((3, 8), (5, 8)),
+        "classifier.bias": ((3,), (5,)),
+    }
+    _, theirs = transformers.DistilBertForSequenceClassification.from_pretrained(
+        folder, num_labels=5, ignore_mismatched_sizes=True, output_loading_info=True
+    )
+    assert set(theirs["mismatched_keys"]) == set(report.mismatched)
+    assert logits(model).shape == (1, 5)
+    assert model.classifier.bias.abs().max() == 0
+    assert 0 < model.classifier.weight.std() < 0.1
+    whole = DistilBertForSequenceClassification.from_pretrained(folder)
+    assert torch.equal(model.pre_classifier.weight, whole.pre_classifier.weight)
+
+
+def test_one_error_lists_whatever_is_wrong(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["distilbert.embeddings.LayerNorm.bias"]
+    tensors["of.another.model"] = torch.zeros(1)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError) as refused:
+        DistilBertForSequenceClassification.from_pretrained(folder, num_labels=5)
+    for name in ("classifier.weight", "classifier.bias", "embeddings.LayerNorm.bias", "of.another.model"):
+        assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (None, torch.float32),
+        ("auto", torch.bfloat16),
+        ("float16", torch.float16),
+        (torch.bfloat16, torch.bfloat16),
+        ("float64", torch.float64),
+    ],
+)
+def test_dtype(folder: Path, wanted: Any, found: torch.dtype) -> None:
+    half = DistilBertForSequenceClassification.from_pretrained(folder, dtype="bfloat16")
+    half.save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+    for keyword in ("dtype", "torch_dtype"):
+        model, report = DistilBertForSequenceClassification.from_pretrained(
+            folder, **{keyword: wanted}, output_loading_info=True
+        )
+        assert {p.dtype for p in model.parameters()} == {found}
+        assert set(report.cast.values()) == (set() if found == torch.bfloat16 else {"bfloat16"})
+        assert torch.equal(model.classifier.weight, half.classifier.weight.to(found))
+
+
+def test_auto_without_a_word_in_the_configuration_is_the_files_own(folder: Path) -> None:
+    DistilBertForSequenceClassification.from_pretrained(folder, dtype="float16").save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["dtype"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert DistilBertForSequenceClassification.from_pretrained(folder, dtype="auto").dtype == torch.float16
+
+
+def test_weights_of_ones_own(folder: Path) -> None:
+    whole = DistilBertForSequenceClassification.from_pretrained(folder)
+    state = {name: tensor + 1 for name, tensor in whole.state_dict().items()}
+    model = DistilBertForSequenceClassification.from_pretrained(folder, state_dict=state)
+    assert torch.equal(model.classifier.weight, whole.classifier.weight + 1)
+    (folder / "model.safetensors").unlink()
+    for where in (folder, None):
+        again = DistilBertForSequenceClassification.from_pretrained(
+            where, config=whole.config, state_dict=state
+        )
+        assert torch.equal(logits(again), logits(model))
+    base = DistilBertModel.from_pretrained(None, config=folder, state_dict=state)
+    assert torch.equal(base.embeddings.LayerNorm.bias, whole.distilbert.embeddings.LayerNorm.bias + 1)
+
+
+def test_a_configuration_of_ones_own_stays_as_it_is(folder: Path) -> None:
+    config = DistilBertConfig.from_pretrained(folder)
+    model = DistilBertForSequenceClassification.from_pretrained(
+        folder, config=config, attn_implementation="eager"
+    )
+    assert model.config.attn_implementation == "eager"
+    assert config.attn_implementation == "sdpa"
+    assert type(model.distilbert.transformer.layer[0].attention).__name__ == "EagerAttention"
+
+
+def test_a_tied_model_is_tied_and_a_sinusoidal_one_is_drawn(tmp_path: Path) -> None:
+    config = DistilBertConfig(**{**SMALL.to_dict(), "sinusoidal_pos_embds": True})
+    DistilBertForMaskedLM(config).save_pretrained(tmp_path)
+    model = DistilBertForMaskedLM.from_pretrained(tmp_path)
+    assert model.vocab_projector.weight is model.distilbert.embeddings.word_embeddings.weight
+    fresh = DistilBertForMaskedLM.from_pretrained(None, config=config, state_dict={})
+    table = fresh.distilbert.embeddings.position_embeddings.weight
+    assert torch.equal(table, DistilBertForMaskedLM(config).distilbert.embeddings.position_embeddings.weight)
+    assert not table.requires_grad
+    assert torch.equal(fresh.distilbert.embeddings.word_embeddings.weight[0], torch.zeros(8))
+
+
+def test_variants_and_kinds_of_file(folder: Path) -> None:
+    whole = DistilBertForSequenceClassification.from_pretrained(folder)
+    peer = transformers.DistilBertForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        peer.classifier.bias += 1
+    peer.save_pretrained(folder, variant="fp16", max_shard_size=1000)
+    assert len(list(folder.glob("model.fp16-*"))) > 1
+    with torch.no_grad():
+        peer.classifier.bias += 1
+    peer.save_pretrained(folder, safe_serialization=False)
+    for changes, added in (({}, 0), ({"variant": "fp16"}, 1), ({"use_safetensors": False}, 2)):
+        model = DistilBertForSequenceClassification.from_pretrained(folder, **changes)
+        assert torch.equal(model.classifier.bias, whole.classifier.bias + added)
+    with pytest.raises(
+        CheckpointError, match=r"weights: model\.int8\.safetensors or pytorch_model\.int8\.bin"
+    ):
+        DistilBertForSequenceClassification.from_pretrained(folder, variant="int8")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"weights: model\.safetensors\."):
+        DistilBertForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+
+
+def test_one_device_for_the_whole_model(folder: Path) -> None:
+    for device_map in ("cpu", "auto", {"": "cpu"}, torch.device("cpu")):
+        model = DistilBertForSequenceClassification.from_pretrained(folder, device_map=device_map)
+        assert model.device.type == ("cuda" if device_map == "auto" and torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match="one device for the whole model"):
+        DistilBertForSequenceClassification.from_pretrained(
+            folder, device_map={"distilbert": 0, "classifier": "cpu"}
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_label": 3}, {"trust": True}, {"dtype": "int8"}, {"device_map": "tpu"}]
+)
+def test_a_keyword_that_means_nothing_is_refused_by_name(folder: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=str(next(iter(wrong)) if "device_map" not in wrong else "tpu")):
+        DistilBertForSequenceClassification.from_pretrained(folder, **wrong)
+
+
+def test_keywords_of_the_peers_that_leave_nothing_to_choose(folder: Path) -> None:
+    DistilBertForSequenceClassification.from_pretrained(folder, low_cpu_mem_usage=True, from_tf=False)
+
+
+def test_nothing_drawn_is_left_to_chance(folder: Path) -> None:
+    """A model whose head is new is the same model under the same seed."""
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        drawn.append(DistilBertForMaskedLM.from_pretrained(folder).vocab_transform.weight)
+    assert torch.equal(*drawn)
+
+
+#: Prints how many times its own size a model took at most.
+PEAK = """
+import sys
+from pathlib import Path
+from distilbert import DistilBertConfig, DistilBertModel
+folder, dtype, wrong = sys.argv[1:]
+small = DistilBertConfig(vocab_size=9, max_position_embeddings=5, n_layers=1, n_heads=2, dim=4, hidden_dim=6)
+DistilBertModel.from_pretrained(None, config=small, state_dict={}, dtype=dtype)
+def peak():
+    # What getrusage says begins with the peak of the process that started this one.
+    said = Path("/proc/self/status").read_text()
+    return 1024 * int(said.partition("VmHWM:")[2].split()[0])
+before = peak()
+if wrong == "wrong":
+    from safetensors.torch import load_file
+    state = load_file(folder + "/model.safetensors")
+    model = DistilBertModel.from_pretrained(None, config=folder, state_dict=state)
+else:
+    model = DistilBertModel.from_pretrained(folder, dtype=dtype)
+print((peak() - before) / sum(p.nbytes for p in model.parameters()))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak in this way")
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("safetensors", "float32"), ("safetensors", "bfloat16"), ("bin", "float32")]
+)
+def test_the_weights_are_never_in_memory_twice(kind: str, dtype: str, tmp_path: Path) -> None:
+    config = DistilBertConfig(vocab_size=30522, n_layers=3, n_heads=8, dim=512, hidden_dim=2048)
+    model = DistilBertModel(config)
+    model.save_pretrained(tmp_path)
+    if kind == "bin":
+        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+        (tmp_path / "model.safetensors").rename(tmp_path / "aside")
+
+    def peak(wrong: str = "right") -> float:
+        command = [sys.executable, "-c", PEAK, str(tmp_path), dtype, wrong]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert peak() <= 1.2
+    if kind == "safetensors" and dtype == "float32":
+        assert peak("wrong") > 1.5, "the measurement would see a second copy"
+    shutil.rmtree(tmp_path)
