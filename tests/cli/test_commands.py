@@ -182,8 +182,8 @@ REFUSED = {
         "Received: chess in the evaluation data, first in row 2",
     ),
     "no config": ("info nothing", "must hold config.json. Received: nothing, which is empty"),
-    "no folder": ("predict --model nowhere x", "must hold config.json. Received: no folder nowhere"),
-    "no weights": ("predict --model weightless x", "must hold model.safetensors. Received: weightless"),
+    "no folder": ("predict --model nowhere x", "must be a local folder, in the cache, or on a hub"),
+    "no weights": ("predict --model weightless x", "must hold model.safetensors or pytorch_model.bin"),
     "truncated": ("predict --model truncated x", "must be a whole safetensors file. Received: truncated"),
     "shapes": ("predict --model misfit x", "should be [3, 30]"),
     "indivisible": (

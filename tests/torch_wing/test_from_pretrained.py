@@ -169,11 +169,11 @@ def test_variants_and_kinds_of_file(folder: Path) -> None:
         model = DistilBertForSequenceClassification.from_pretrained(folder, **changes)
         assert torch.equal(model.classifier.bias, whole.classifier.bias + added)
     with pytest.raises(
-        CheckpointError, match=r"weights: model\.int8\.safetensors or pytorch_model\.int8\.bin"
+        CheckpointError, match=r"must hold model\.int8\.safetensors or pytorch_model\.int8\.bin"
     ):
         DistilBertForSequenceClassification.from_pretrained(folder, variant="int8")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"weights: model\.safetensors\."):
+    with pytest.raises(CheckpointError, match=r"must hold model\.safetensors\."):
         DistilBertForSequenceClassification.from_pretrained(folder, use_safetensors=True)
 
 

@@ -175,7 +175,7 @@ class Weights(AbstractContextManager["Weights"]):
             endings = (*_OTHER_WEIGHTS, *(Path(kind.whole).suffix for kind in _KINDS))
             others = sorted(path.name for path in self.folder.iterdir() if path.suffix in endings)
         return CheckpointError(
-            f"A model folder must hold its weights: {' or '.join(looked_for)}.",
+            f"A model folder must hold {' or '.join(looked_for)}.",
             received=f"{self.folder} " + (f"with {', '.join(others)} only" if others else "without it"),
             remedy="Choose a folder that a training or saving command has written.",
         )
