@@ -1,16 +1,15 @@
 """``pytorch_model.bin``, as PyTorch and the peer write it, and as nobody should."""
 
-import io
 import pickle
 import subprocess
 import sys
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hostile_files import Mischief
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,63 +76,6 @@ def test_it_needs_no_pytorch(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "(6, 4) False\n"
-
-
-class Mischief:
-    """Pickles to a call."""
-
-    def __init__(self, function: object, *arguments: object) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> tuple:
-        return self.call
-
-
-def zip_of(content: bytes, *, name: str = "data.pkl", packed: bool = False) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
-        archive.writestr(f"archive/{name}", content)
-    return stream.getvalue()
-
-
-def hostile(folder: Path) -> dict[str, bytes]:
-    """Files that no writer writes. None may leave a mark in ``folder``."""
-    import os
-
-    mark = str(folder / "mark")
-    calls = {
-        "a command": Mischief(os.system, f"touch {mark}"),
-        "code": Mischief(exec, f"open({mark!r}, 'w')"),
-        "a file": Mischief(open, mark, "w"),
-        "an attribute": Mischief(getattr, Path, "touch"),
-        "a tensor of code": {"a": Mischief(eval, "1")},
-        "no tensors": {"a": 5},
-        "a list": [1, 2],
-    }
-    made = {f"{name}, zipped": zip_of(pickle.dumps(call)) for name, call in calls.items()}
-    made |= {name: pickle.dumps(call) for name, call in calls.items()}
-    memo = b"\x80\x02]" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f."
-    long_text = b"\x80\x04" + pickle.BINUNICODE8 + (2**50).to_bytes(8, "little") + b"x."
-    made |= {
-        "a memo of gigabytes": zip_of(memo),
-        "a text of terabytes": zip_of(long_text),
-        "a pickle that ends early": zip_of(pickle.dumps({"a": 1})[:-3]),
-        "a deep pickle": zip_of(b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."),
-        "packed": zip_of(pickle.dumps({"a": "x" * 10**6}), packed=True),
-        "no pickle": zip_of(b"", name="other"),
-        "nothing": b"",
-        "a zip that ends early": zip_of(pickle.dumps({}))[:40],
-    }
-    return made
-
-
-def test_a_hostile_file_does_no_harm(tmp_path: Path) -> None:
-    for name, content in hostile(tmp_path).items():
-        (tmp_path / "a.bin").write_bytes(content)
-        with pytest.raises(CheckpointError, match="tensors by name and nothing else"):
-            BinFile(tmp_path / "a.bin")
-            pytest.fail(name)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_the_mischief_is_real(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Shards, slices, and files that mean harm."""
 
 import json
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_files import entry, file_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -86,43 +86,6 @@ def test_an_index_that_lies(places: object, tmp_path: Path) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": places}))
     with pytest.raises(CheckpointError, match="must list the files beside it"):
         Weights(folder)
-
-
-def file_of(header: object, body: bytes = b"\0" * 64) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
-
-
-def entry(shape: list, start: int, end: int, dtype: str = "F32") -> dict:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
-
-
-#: Files that no writer writes, by what is wrong with them.
-HOSTILE = {
-    "overlapping": file_of({"a": entry([8], 0, 32), "b": entry([12], 16, 64)}),
-    "gap": file_of({"a": entry([4], 0, 16), "b": entry([8], 32, 64)}),
-    "beyond the end": file_of({"a": entry([100], 0, 400)}),
-    "backwards": file_of({"a": entry([4], 32, 16)}),
-    "absurd shape": file_of({"a": entry([2**40, 2**40], 0, 64)}),
-    "negative shape": file_of({"a": entry([-4], 0, 64)}),
-    "shape that does not fit": file_of({"a": entry([3], 0, 64)}),
-    "unknown type": file_of({"a": entry([16], 0, 64, "F99")}),
-    "not a number": file_of(b'{"a": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 64]}}'),
-    "deep": file_of(b"[" * 100_000),
-    "deep object": file_of(b'{"a":' * 50_000),
-    "not UTF-8": file_of(b"\xff" * 20),
-    "longer than the file": struct.pack("<Q", 2**40) + b"{}",
-    "nothing": b"",
-    "a list": file_of([]),
-    "metadata that is no text": file_of({"__metadata__": {"format": 5}, "a": entry([16], 0, 64)}),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_does_no_harm(name: str, tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(HOSTILE[name])
-    with pytest.raises(CheckpointError):
-        read_weights(tmp_path, manifest(SMALL, Head.MASKED_LM), SMALL)
 
 
 def test_a_key_that_stands_twice_is_one_array_or_an_error(tmp_path: Path) -> None:

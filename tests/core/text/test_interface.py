@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilbert import AddedToken, BatchEncoding, DistilBertTokenizer, DistilBertTokenizerFast
-from distilbert.errors import ConfigError, DataError
+from distilbert.errors import ConfigError, DataError, MissingExtraError
 
 KINDS = [DistilBertTokenizer, DistilBertTokenizerFast]
 
@@ -179,14 +180,14 @@ def _knows(peer: Any, way: str, index: int, sequence: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("kind", ["np", "pt"])
+@pytest.mark.parametrize("kind", ["np", "pt", "jax", "tf"])
 def test_arrays(kind: str, ours) -> None:
     texts = ["one", "two words"]
     batch = ours(texts, padding=True, return_tensors=kind, return_token_type_ids=True, return_length=True)
     lists = ours(texts, padding=True, return_token_type_ids=True, return_length=True)
     for name, column in lists.items():
-        assert str(batch[name].dtype).endswith("int64")
-        assert batch[name].tolist() == column
+        assert ("int64" if kind in {"np", "pt"} else "int32") in str(batch[name].dtype)
+        assert np.asarray(batch[name]).tolist() == column
     assert batch.input_ids is batch["input_ids"]
     assert ours("one", return_tensors=kind)["input_ids"].shape == (1, 3)
     assert ours("one").convert_to_tensors(kind, prepend_batch_axis=True)["input_ids"].shape == (1, 3)
@@ -194,6 +195,17 @@ def test_arrays(kind: str, ours) -> None:
         assert batch.to("meta")["input_ids"].device.type == "meta"
     with pytest.raises(DataError, match="Add padding=True"):
         ours(texts, return_tensors=kind)
+
+
+@pytest.mark.parametrize(("kind", "wing", "package"), [("jax", "jax", "jax"), ("tf", "keras", "tensorflow")])
+def test_arrays_of_what_is_not_installed(
+    kind: str, wing: str, package: str, ours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # importing it fails
+    for name in [name for name in sys.modules if name.startswith(f"distilbert.{wing}")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingExtraError, match=rf"needs the package {package}.*distilbert\[{wing}\]"):
+        ours("one", return_tensors=kind)
 
 
 def test_batches_survive_pickling_and_act_like_dictionaries(ours) -> None:

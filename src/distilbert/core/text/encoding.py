@@ -11,7 +11,7 @@ import numpy as np
 from distilbert.errors import ConfigError, DataError
 
 #: Whose tensors a ``return_tensors`` asks for. By name, as whoever asks for a wing's tensors has that wing.
-_WINGS = {"pt": "torch"}
+_WINGS = {"pt": "torch", "jax": "jax", "tf": "keras"}
 
 
 class CharSpan(NamedTuple):
@@ -229,18 +229,19 @@ class BatchEncoding(UserDict[str, Any]):
         return row.char_to_word(character, sequence_index)
 
     def convert_to_tensors(self, tensor_type: Any = None, prepend_batch_axis: bool = False) -> Self:
-        """Make the columns arrays of numpy ("np") or of PyTorch ("pt").
+        """Make the columns arrays of numpy ("np"), PyTorch ("pt"), JAX ("jax") or TensorFlow ("tf").
 
         Raises:
             ConfigError: no such kind.
             DataError: rows of several lengths.
+            MissingExtraError: the framework is not installed.
         """
         kind = getattr(tensor_type, "value", tensor_type)
         if kind is None:
             return self
         if kind != "np" and kind not in _WINGS:
             raise ConfigError(
-                'return_tensors must be "np" or "pt".',
+                'return_tensors must be "np", "pt", "jax" or "tf".',
                 received=f"return_tensors={kind!r}",
                 remedy="Choose one of them, or leave it out for lists.",
             )

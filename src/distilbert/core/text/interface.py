@@ -77,7 +77,7 @@ class Tokenizer(Configured):
             is_split_into_words: texts are given as lists of their words.
             pad_to_multiple_of: padded rows are as long as some multiple of it.
             padding_side: "right" or "left"; None for the tokenizer's own.
-            return_tensors: "np" or "pt" for arrays [B, S]; None for lists.
+            return_tensors: "np", "pt", "jax" or "tf" for arrays [B, S]; None for lists.
             return_token_type_ids: 0 for the first text's tokens, 1 for the second's.
             return_attention_mask: 1 for tokens, 0 for padding.
             return_overflowing_tokens: what is cut off makes further rows; ``overflow_to_sample_mapping``

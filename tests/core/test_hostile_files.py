@@ -1,0 +1,109 @@
+"""The kept folder of files that mean harm: each is refused in one sentence, in little time and memory."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "hostile"
+
+#: The rule that each kind is refused by.
+RULES = {
+    "safetensors": ("must be a whole safetensors file",),
+    "bin": ("tensors by name and nothing else",),
+    "msgpack": ("hold a tree of arrays and nothing else",),
+    "google": ("must have its .index and all .data files",),
+    "h5": ("plain rows of bytes",),
+    "index": ("must list the files beside it", "must be a JSON object"),
+    "config": ("must be a JSON object", "must be a whole number", "model_type must be"),
+}
+
+#: Reads every folder named on its input, and says of each what came out and what it cost.
+READER = """
+import json, sys, time
+from pathlib import Path
+from distilbert.core.config import read_config
+from distilbert.core.weight_files import Weights
+from distilbert.errors import DistilBertError
+
+def peak():
+    status = Path("/proc/self/status")
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 if status.exists() else 0
+
+def read(folder):
+    if (folder / "config.json").exists():
+        read_config(folder)
+    with Weights(folder) as weights:
+        return {name: list(weights[name].shape) for name in weights.shapes}
+
+read(Path(sys.argv[1]))  # what is loaded for the first one is not its cost
+for line in sys.stdin:
+    before, started = peak(), time.perf_counter()
+    try:
+        found = read(Path(line.strip()))
+    except DistilBertError as error:
+        found = str(error)
+    print(json.dumps([line.strip(), found, time.perf_counter() - started, peak() - before]), flush=True)
+"""
+
+
+def read(folders: list[Path], where: Path) -> dict[str, tuple[Any, float, int]]:
+    good = FOLDER / "good" / "model.safetensors"
+    run = subprocess.run(
+        [sys.executable, "-c", READER, str(good)],
+        input="".join(f"{folder}\n" for folder in folders),
+        capture_output=True,
+        text=True,
+        cwd=where,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return {folder: tuple(rest) for folder, *rest in map(json.loads, run.stdout.splitlines())}
+
+
+def test_every_hostile_file_is_refused_and_does_no_harm(tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    shutil.copytree(FOLDER, tmp_path / "hostile")  # what they leave behind is seen
+    folders = sorted(place for kind in RULES for place in (tmp_path / "hostile" / kind).iterdir())
+    assert len(folders) > 100
+    before = sorted(tmp_path.rglob("*"))
+    found = read(folders, tmp_path)
+    assert len(found) == len(folders)
+    for folder, (said, seconds, memory) in found.items():
+        assert isinstance(said, str), f"{folder} was read as {said}"
+        assert any(rule in said for rule in RULES[Path(folder).parent.name]), f"{folder}: {said}"
+        assert len(said) < 1000, folder
+        assert seconds < 5, folder
+        assert memory < 50 * 2**20, folder
+    assert sorted(tmp_path.rglob("*")) == before, "something was written"
+
+
+def test_the_good_ones_beside_them_are_read(tmp_path: Path) -> None:
+    """The reader above does not refuse whatever it is given."""
+    pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    found = read(sorted((FOLDER / "good").iterdir()), tmp_path)
+    assert {Path(folder).name: said for folder, (said, *_) in found.items()} == {
+        "bert_model.ckpt.index": {"a": [2]},
+        "flax_model.msgpack": {"a": [2]},
+        "model.safetensors": {"a": [16]},
+        "tf_model.h5": {"good.bias": [3]},
+    }
+
+
+def test_the_folder_is_what_the_script_builds(tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    script = FOLDER.parent.parent / "scripts" / "hostile_files.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+
+    def files(folder: Path) -> list[str]:
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+    assert files(FOLDER) == files(tmp_path)
+    for path in FOLDER.rglob("*"):
+        # HDF5 writes the same file in several ways, from version to version; zlib packs in several.
+        if path.is_file() and path.suffix != ".h5" and path.parent.name != "a-zip-bomb":
+            assert path.read_bytes() == (tmp_path / path.relative_to(FOLDER)).read_bytes(), path

@@ -1,0 +1,252 @@
+"""Files that no writer writes, by what is wrong with them; a script keeps them in a folder."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+#: Levels that no reader of ours follows, and some of other people's do.
+DEEP = 10_000
+
+
+def file_of(header: object, body: bytes = b"\0" * 64) -> bytes:
+    """A safetensors file with this header."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def entry(shape: list, start: int, end: int, dtype: str = "F32") -> dict:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+SAFETENSORS = {
+    "overlapping": file_of({"a": entry([8], 0, 32), "b": entry([12], 16, 64)}),
+    "gap": file_of({"a": entry([4], 0, 16), "b": entry([8], 32, 64)}),
+    "beyond the end": file_of({"a": entry([100], 0, 400)}),
+    "backwards": file_of({"a": entry([4], 32, 16)}),
+    "absurd shape": file_of({"a": entry([2**40, 2**40], 0, 64)}),
+    "negative shape": file_of({"a": entry([-4], 0, 64)}),
+    "shape that does not fit": file_of({"a": entry([3], 0, 64)}),
+    "unknown type": file_of({"a": entry([16], 0, 64, "F99")}),
+    "not a number": file_of(b'{"a": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 64]}}'),
+    "deep": file_of(b"[" * DEEP),
+    "deep object": file_of(b'{"a":' * DEEP),
+    "not UTF-8": file_of(b"\xff" * 20),
+    "longer than the file": struct.pack("<Q", 2**40) + b"{}",
+    "nothing": b"",
+    "a list": file_of([]),
+    "metadata that is no text": file_of({"__metadata__": {"format": 5}, "a": entry([16], 0, 64)}),
+}
+
+
+class Mischief:
+    """Pickles to a call."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.call
+
+
+def zip_of(content: bytes, *, name: str = "data.pkl", packed: bool = False) -> bytes:
+    """An archive as PyTorch's, with this pickle; without the time of day, so that it can be built again."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        info = zipfile.ZipInfo(f"archive/{name}")
+        info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+        archive.writestr(info, content)
+    return stream.getvalue()
+
+
+#: Each would leave a file of this name where it is read.
+MARK = "mark"
+
+_CALLS = {
+    "a command": Mischief(os.system, f"touch {MARK}"),
+    "code": Mischief(exec, f"open({MARK!r}, 'w')"),
+    "a file": Mischief(open, MARK, "w"),
+    "an attribute": Mischief(getattr, str, "format"),
+    "a tensor of code": {"a": Mischief(eval, "1")},
+    "no tensors": {"a": 5},
+    "a list": [1, 2],
+}
+
+BIN = {
+    **{f"{name}, zipped": zip_of(pickle.dumps(call, protocol=4)) for name, call in _CALLS.items()},
+    **{name: pickle.dumps(call, protocol=4) for name, call in _CALLS.items()},
+    "a memo of gigabytes": zip_of(b"\x80\x02]" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f."),
+    "a text of terabytes": zip_of(b"\x80\x04" + pickle.BINUNICODE8 + (2**50).to_bytes(8, "little") + b"x."),
+    "a pickle that ends early": zip_of(pickle.dumps({"a": 1}, protocol=4)[:-3]),
+    "a deep pickle": zip_of(b"\x80\x02" + b"]" * DEEP + b"a" * (DEEP - 1) + b"."),
+    "a zip bomb": zip_of(pickle.dumps({"a": "x" * 10**7}, protocol=4), packed=True),
+    "no pickle": zip_of(b"", name="other"),
+    "nothing": b"",
+    "a zip that ends early": zip_of(pickle.dumps({}, protocol=4))[:40],
+}
+
+
+def text(content: str) -> bytes:
+    """A name of up to 31 bytes, in a tree."""
+    return bytes([0xA0 | len(content)]) + content.encode()
+
+
+def extension(content: bytes, kind: int = 1) -> bytes:
+    return b"\xc9" + struct.pack(">Ib", len(content), kind) + content
+
+
+def array_of(
+    shape: bytes, dtype: str = "float32", numbers: bytes = b"\0" * 8, length: int | None = None
+) -> bytes:
+    length = len(numbers) if length is None else length
+    return extension(b"\x93" + shape + text(dtype) + b"\xc6" + struct.pack(">I", length) + numbers)
+
+
+GOOD_ARRAY = array_of(b"\x91\x02")
+
+MSGPACK = {
+    "an array larger than its bytes": b"\x81" + text("a") + array_of(b"\x92\x7f\x7f"),
+    "an absurd array": b"\x81" + text("a") + array_of(b"\x92" + (b"\xcf" + b"\x7f" * 8) * 2),
+    "as many axes as can be": b"\x81" + text("a") + array_of(b"\xdd\xff\xff\xff\xff"),
+    "no axes and two numbers": b"\x81" + text("a") + array_of(b"\x90"),
+    "a negative axis": b"\x81" + text("a") + array_of(b"\x92\xff\xfe"),
+    "axes that are texts": b"\x81" + text("a") + array_of(b"\x91" + text("2")),
+    "numbers that are objects": b"\x81" + text("a") + array_of(b"\x91\x01", "object"),
+    "numbers of no such type": b"\x81" + text("a") + array_of(b"\x91\x01", "nonsense"),
+    "numbers that are times": b"\x81" + text("a") + array_of(b"\x91\x01", "datetime64"),
+    "bytes beyond the entry": b"\x81" + text("a") + array_of(b"\x91\x02", length=9),
+    "fewer bytes than the entry": b"\x81" + text("a") + array_of(b"\x91\x01", length=4),
+    "an entry beyond the file": b"\x81" + text("a") + b"\xc9\xff\xff\xff\xff\x01",
+    "an entry of another kind": b"\x81" + text("a") + extension(b"\x92\x01\x02", 2),
+    "a number": b"\x81" + text("a") + b"\x05",
+    "a text": b"\x81" + text("a") + text("b"),
+    "nothing in its place": b"\x81" + text("a") + b"\xc0",
+    "a list": b"\x91" + GOOD_ARRAY,
+    "names that are numbers": b"\x81\x05" + GOOD_ARRAY,
+    "a name that is no text": b"\x81\xa2\xff\xfe" + GOOD_ARRAY,
+    "as many entries as can be": b"\xdf\xff\xff\xff\xff" + text("a") + GOOD_ARRAY,
+    "deep": (b"\x81" + text("a")) * DEEP + GOOD_ARRAY,
+    "deep and wide": b"\xdf\xff\xff\xff\xff\xa0" * 1000,
+    "the same bytes, claimed twice": b"\x82" + text("a") + GOOD_ARRAY + text("a") + GOOD_ARRAY[:-1],
+    "pieces of nothing": b"\x81" + text("a") + b"\x81" + text("__msgpack_chunked_array__") + b"\xc3",
+    "pieces that are the root": b"\x81" + text("__msgpack_chunked_array__") + b"\xc3",
+    "nothing": b"",
+}
+
+
+def index_of(entries: dict[bytes, bytes], *, packing: int = 0) -> bytes:
+    """A table as TensorFlow writes its index: one block of records, one that lists it, and where that is."""
+
+    def varint(number: int) -> bytes:
+        return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+    def block(pairs: dict[bytes, bytes]) -> bytes:
+        rows = b"".join(b"\0" + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs.items())
+        return rows + struct.pack("<II", 0, 1)
+
+    data = block(entries)
+    listing = block({b"z": b"\0" + varint(len(data))})
+    content = data + bytes([packing]) + b"crc4" + listing + b"\0crc4"
+    place = b"\0\0" + varint(len(data) + 5) + varint(len(listing))
+    return content + place.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+HEAD = {b"": b"\x08\x01"}
+#: float32, of shape [2], in file 0, from byte 0, of 8 bytes.
+RECORD = b"\x08\x01\x12\x04\x12\x02\x08\x02\x28\x08"
+
+GOOGLE = {
+    "beyond the data": index_of({**HEAD, b"a": RECORD[:-2] + b"\x20\x7f\x28\x08"}),
+    "larger than its bytes": index_of({**HEAD, b"a": b"\x08\x01\x12\x04\x12\x02\x08\x7f\x28\x08"}),
+    "a negative size": index_of(
+        {**HEAD, b"a": b"\x08\x01\x12\x0d\x12\x0b\x08" + b"\xff" * 9 + b"\x01\x28\x08"}
+    ),
+    "no such data file": index_of({**HEAD, b"a": RECORD + b"\x18\x05"}),
+    "as many data files as can be": index_of({b"": b"\x08\xff\xff\xff\x7f", b"a": RECORD}),
+    "big-endian numbers": index_of({b"": b"\x08\x01\x10\x01", b"a": RECORD}),
+    "a variable in slices": index_of({**HEAD, b"a": RECORD + b"\x3a\x00"}),
+    "the same bytes for all": index_of({**HEAD, **{b"a%d" % i: RECORD for i in range(9)}}),
+    "a packed block": index_of({**HEAD, b"a": RECORD}, packing=1),
+    "a number without an end": index_of({**HEAD, b"a": b"\x08" + b"\xff" * 12}),
+    "a record that ends early": index_of({**HEAD, b"a": RECORD[:6]}),
+    "no head": index_of({b"a": RECORD}),
+    "a name that is no text": index_of({**HEAD, b"\xff": RECORD}),
+    "no table": b"\0" * 100,
+    "nothing": b"",
+}
+
+
+def _index(places: object) -> bytes:
+    return json.dumps({"weight_map": places}).encode()
+
+
+#: Indices of shards; beside each lies one shard that holds ``a``.
+INDEX = {
+    "no map": _index(None),
+    "a list": _index([]),
+    "a number for a name": _index({"a": 5}),
+    "a path out of the folder": _index({"a": "../model-00001-of-00001.safetensors"}),
+    "a path from the root": _index({"a": "/etc/passwd"}),
+    "a path in the other slashes": _index({"a": "..\\model-00001-of-00001.safetensors"}),
+    "a file that is not there": _index({"a": "nosuch.safetensors"}),
+    "a file of another kind": _index({"a": "config.json"}),
+    "an array that is not there": _index({"b": "model-00001-of-00001.safetensors"}),
+    "not a number": b"NaN",
+    "deep": b'{"a":' * DEEP,
+    "deep lists": b"[" * DEEP,
+    "not UTF-8": b"\xff" * 20,
+}
+
+#: ``config.json`` beside good weights.
+CONFIG = {
+    "deep": b'{"a":' * DEEP,
+    "not UTF-8": b'{"model_type": "\xff"}',
+    "a list": b"[]",
+    "sizes of not a number": b'{"model_type": "distilbert", "dim": NaN}',
+    "an absurd size": b'{"model_type": "distilbert", "dim": 1' + b"0" * 300 + b"}",
+    "another model": b'{"model_type": "gpt"}',
+    "nothing": b"",
+}
+
+#: One array, as each kind of file has it.
+GOOD = {
+    "model.safetensors": file_of({"a": entry([16], 0, 64)}),
+    "flax_model.msgpack": b"\x81" + text("a") + GOOD_ARRAY,
+    "bert_model.ckpt.index": index_of({**HEAD, b"a": RECORD}),
+}
+
+_KINDS = {
+    "safetensors": ("model.safetensors", SAFETENSORS),
+    "bin": ("pytorch_model.bin", BIN),
+    "msgpack": ("flax_model.msgpack", MSGPACK),
+    "google": ("bert_model.ckpt.index", GOOGLE),
+    "index": ("model.safetensors.index.json", INDEX),
+    "config": ("config.json", CONFIG),
+}
+
+_BESIDE = {
+    "google": ("bert_model.ckpt.data-00000-of-00001", b"\0" * 8),
+    "index": ("model-00001-of-00001.safetensors", GOOD["model.safetensors"]),
+    "config": ("model.safetensors", GOOD["model.safetensors"]),
+}
+
+
+def build(folder: Path) -> None:
+    """Write each file into a folder of its own: kind, then what is wrong with it."""
+    for kind, (file, cases) in _KINDS.items():
+        for case, content in cases.items():
+            place = folder / kind / case.replace(", ", "-").replace(" ", "-")
+            place.mkdir(parents=True, exist_ok=True)
+            (place / file).write_bytes(content)
+            if kind in _BESIDE:
+                name, beside = _BESIDE[kind]
+                (place / name).write_bytes(beside)
+    for name, content in GOOD.items():
+        place = folder / "good" / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+        if name.endswith(".index"):
+            (place / _BESIDE["google"][0]).write_bytes(_BESIDE["google"][1])
