@@ -4,6 +4,7 @@ import copy
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -391,6 +392,21 @@ def test_processes_and_threads_change_nothing(minilm: Path) -> None:
     alone = DistilBertTokenizer(minilm / "vocab.txt")
     several = DistilBertTokenizer(minilm / "vocab.txt", num_proc=2)
     assert several(texts).data == alone(texts).data
+    pool = several._pool
+    assert pool is not None
+    assert several(texts).data == alone(texts).data
+    assert several._pool is pool, "the processes stay"
+    copied = copy.deepcopy(several)
+    for tokenizer in (several, alone):
+        tokenizer.add_tokens(["number"])
+    assert several(texts).data == alone(texts).data, "they learn of new tokens"
+    for process in list(several._pool[1]._processes.values()):
+        process.kill()
+    with pytest.raises(BrokenProcessPool):
+        several(texts)
+    assert several(texts).data == alone(texts).data, "others come after them"
+    alone = DistilBertTokenizer(minilm / "vocab.txt")
+    assert copied(texts).data == alone(texts).data
     for kind in KINDS:
         tokenizer = pickle.loads(pickle.dumps(kind(minilm / "vocab.txt")))
         with ThreadPoolExecutor(4) as pool:

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,8 @@ class DistilBertTokenizer(Tokenizer):
         do_basic_tokenize: False: no normalising, and splitting at spaces only (published: True).
         never_split: words between spaces that are tokens as they stand, unknown where the vocabulary
             lacks them.
-        num_proc: processes that share long lists of texts.
+        num_proc: processes that share long lists of texts. They start with the first such list and stay for
+            the next ones, with the words that they have met, until the tokenizer goes or its tokens change.
     """
 
     def __init__(
@@ -72,6 +74,10 @@ class DistilBertTokenizer(Tokenizer):
 
     def _vocabulary_changed(self) -> None:
         self._segmenter: Segmenter | None = None
+        self._pool: tuple[int, ProcessPoolExecutor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}  # processes are no part of what is copied
 
     def _ids(self, texts: Sequence[Text]) -> list[list[int]]:
         return self._of_all(_ids_of, texts)
@@ -92,11 +98,19 @@ class DistilBertTokenizer(Tokenizer):
         if self.num_proc <= 1 or len(texts) <= _CHUNK:
             return make(self._segmenter, texts)
         chunks = [texts[i : i + _CHUNK] for i in range(0, len(texts), _CHUNK)]
-        # A forked child would inherit the locks of whatever threads this process runs.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.num_proc, context, _start, (self._segmenter,)) as pool:
-            parts = pool.map(_in_child, [make] * len(chunks), chunks)
+        try:
+            parts = self._processes(self._segmenter).map(_in_child, [make] * len(chunks), chunks)
             return [made for part in parts for made in part]
+        except BrokenProcessPool:
+            self._pool = None  # a process was killed; the next call starts others
+            raise
+
+    def _processes(self, segmenter: Segmenter) -> ProcessPoolExecutor:
+        if self._pool is None or self._pool[0] != self.num_proc:
+            # A forked child would inherit the locks of whatever threads this process runs.
+            context = multiprocessing.get_context("spawn")
+            self._pool = self.num_proc, ProcessPoolExecutor(self.num_proc, context, _start, (segmenter,))
+        return self._pool[1]
 
 
 def _ids_of(segmenter: Segmenter, texts: Sequence[Text]) -> list[list[int]]:
