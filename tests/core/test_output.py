@@ -168,7 +168,7 @@ def test_force_merges_folders_that_are_written_anew(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["a" * 300, "circle"])
+@pytest.mark.parametrize("name", ["a" * 300, "circle", "a\0b"])
 def test_a_name_that_no_folder_can_have(name: str, tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with pytest.raises(OutputError), new_folder(tmp_path / name):

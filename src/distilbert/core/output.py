@@ -66,6 +66,8 @@ def _resolved(path: Path) -> Path:
         path.exists()  # a name that is too long says so only when it is asked for
     except OSError as error:
         raise unwritable(path, error) from error
+    except ValueError as error:  # a name with a zero in it
+        raise unwritable(Path(ascii(str(path))), OSError(str(error))) from error
     except RuntimeError as error:  # Python 3.11 and 3.12 for a circle of links
         raise unwritable(path, OSError(str(error))) from error
     return path
