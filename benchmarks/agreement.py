@@ -4,7 +4,7 @@ Texts are drawn from all of Unicode, mixed with what tokenizers stumble over, un
 added tokens: the property test of the suite, once with each of many seeds. The published vocabularies lie
 beside the project (``DISTILBERT_DATA``); without them the one of the quickstart's teacher is left.
 
-  python benchmarks/agreement.py                 a million texts, about an hour on two cores
+  python benchmarks/agreement.py                 a million texts, about twenty minutes on two cores
   python benchmarks/agreement.py --texts 3000    as many as the suite takes
 """
 
