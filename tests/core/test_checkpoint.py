@@ -89,6 +89,31 @@ def test_a_tied_array_in_the_file_is_accounted_for(tmp_path: Path) -> None:
     assert report.missing == report.unexpected == ()
 
 
+def test_every_key_of_a_file_is_in_the_report(tmp_path: Path) -> None:
+    """Indices, tied arrays, second names and strangers; of a tied array the shape counts."""
+    arrays = random_arrays(SMALL)
+    parameters = manifest(SMALL, Head.MASKED_LM)
+    write_weights(tmp_path, arrays, parameters)
+    held = load_file(tmp_path / "model.safetensors")
+    norm = "distilbert.embeddings.LayerNorm"
+    more = {
+        "vocab_projector.weight": np.zeros((9, 4), "f4"),
+        f"{norm}.gamma": np.zeros(4, "f4"),
+        "embeddings.LayerNorm.bias": np.zeros(4, "f4"),
+        "distilbert.embeddings.position_ids": np.zeros(5, "i8"),
+        "stranger": np.zeros(1, "f4"),
+    }
+    save_file({**held, **more}, tmp_path / "model.safetensors")
+    _, report = read_weights(tmp_path, parameters, SMALL)
+    assert report.unexpected == ("stranger",)
+    assert set(report.set_aside) == more.keys() - {"stranger"}
+    assert set(report.loaded) == arrays.keys()
+    more["vocab_projector.weight"] = np.zeros((7, 3), "f4")
+    save_file({**held, **more}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"vocab_projector\.weight is \[7, 3\], should be \[9, 4\]"):
+        read_weights(tmp_path, parameters, SMALL)
+
+
 def test_every_mismatched_shape_is_listed(tmp_path: Path) -> None:
     write_weights(tmp_path, random_arrays(SMALL), manifest(SMALL, Head.MASKED_LM))
     wider = DistilBertConfig(

@@ -19,14 +19,30 @@ RULES = {
     "google": ("must have its .index and all .data files",),
     "h5": ("plain rows of bytes",),
     "index": ("must list the files beside it", "must be a JSON object"),
-    "config": ("must be a JSON object", "must be a whole number", "model_type must be"),
+    "config": (
+        "must be a JSON object",
+        "must be a whole number",
+        "model_type must be",
+        "must divide dim",
+        "every weight of its encoder",
+        "must have the shapes",
+        "most of its numbers",
+    ),
+    "modules": (
+        "must name folders beside it",
+        "must be a Transformer",
+        "must begin with",
+        "must be a JSON list",
+    ),
 }
 
 #: Reads every folder named on its input, and says of each what came out and what it cost.
 READER = """
 import json, sys, time
 from pathlib import Path
+from distilbert import DistilBertModel, convert
 from distilbert.core.config import read_config
+from distilbert.core.sentence_folders import read_modules
 from distilbert.core.weight_files import Weights
 from distilbert.errors import DistilBertError
 
@@ -35,8 +51,11 @@ def peak():
     return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 if status.exists() else 0
 
 def read(folder):
+    read_modules(folder)
     if (folder / "config.json").exists():
         read_config(folder)
+        DistilBertModel.from_pretrained(folder)
+        convert(folder, to="safetensors", out=folder / "converted")
     with Weights(folder) as weights:
         return {name: list(weights[name].shape) for name in weights.shapes}
 

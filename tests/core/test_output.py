@@ -1,10 +1,12 @@
 """A folder appears when it is complete; until then, and whatever goes wrong, the old one stands."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from distilbert.core import output
 from distilbert.core.output import new_folder
 from distilbert.errors import OutputError
 
@@ -97,6 +99,27 @@ def test_of_two_runs_into_one_folder_the_first_to_finish_stands(tmp_path: Path) 
         with new_folder(out) as quick:
             fill(quick, "quick")
     assert everything(out)["config.json"] == "quick"
+
+
+def test_there_is_a_model_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system can exchange two folders, no moment is without one; elsewhere two renames do it."""
+    for exchanged in (None, False):
+        if exchanged is False:
+            monkeypatch.setattr(output, "_exchanged", lambda one, other: False)
+        for content in ("old", "new"):
+            with new_folder(tmp_path / "model", force=True) as folder:
+                (folder / "config.json").write_text(content)
+        assert (tmp_path / "model" / "config.json").read_text() == "new"
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    monkeypatch.undo()
+    renames: list[Path] = []
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda self, to: (renames.append(self), rename(self, to))[1])
+    with new_folder(tmp_path / "model", force=True) as folder:
+        (folder / "config.json").write_text("newer")
+    if sys.platform == "linux":
+        assert renames == [], "the old folder was never away"
+    assert (tmp_path / "model" / "config.json").read_text() == "newer"
 
 
 def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:

@@ -148,6 +148,34 @@ def test_trimming_keeps_what_stands_on_the_encoder(encoder: Path, tmp_path: Path
     assert np.abs(our_vectors(tmp_path / "small", again) - our_vectors(encoder, modules)).max() <= 1e-6
 
 
+def test_the_older_layout_with_the_encoder_one_level_down(encoder: Path, tmp_path: Path) -> None:
+    """Its further settings are kept, too."""
+    from distilbert import convert
+    from distilbert.cli.main import main
+
+    modules = modules_like(("mean",), "Tanh", bias=True)
+    whole = tmp_path / "whole"
+    write_modules(whole, modules)
+    encoder.rename(whole / "0_Transformer")
+    (whole / "sentence_bert_config.json").rename(whole / "0_Transformer" / "sentence_bert_config.json")
+    listed = json.loads((whole / "modules.json").read_text())
+    listed[0]["path"] = "0_Transformer"
+    (whole / "modules.json").write_text(json.dumps(listed))
+    more = {"similarity_fn_name": "dot", "truncate_dim": 4}
+    prompts = whole / "config_sentence_transformers.json"
+    prompts.write_text(json.dumps({**json.loads(prompts.read_text()), **more}))
+    wanted = our_vectors(whole / "0_Transformer", modules)
+    convert(whole, to="bin", out=tmp_path / "converted")
+    trim(whole, SENTENCES, out=tmp_path / "trimmed")
+    for folder in (tmp_path / "converted", tmp_path / "trimmed"):
+        again = read_modules(folder)
+        assert again is not None
+        assert again.more == more
+        assert again.max_seq_length == 6
+        assert np.abs(our_vectors(folder, again) - wanted).max() <= 1e-6
+    assert main(["info", str(whole), "--quiet"]) == 0
+
+
 HOSTILE: dict[str, tuple[str, Any]] = {
     "a path out of the folder": (
         "modules.json",

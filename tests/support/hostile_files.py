@@ -65,6 +65,18 @@ def zip_of(content: bytes, *, name: str = "data.pkl", packed: bool = False) -> b
 #: Each would leave a file of this name where it is read.
 MARK = "mark"
 
+
+def _many_names() -> bytes:
+    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuJ\x00\x20\0\0tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0J\x00\x20\0\0\x85K\x01\x85\x89Nt"
+    names = b"".join(b"X\x02\0\0\0" + b"%02d" % i + tensor + b"R" for i in range(99))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), b"\x80\x02}(" + names + b"u.")
+        archive.writestr(zipfile.ZipInfo("archive/data/0"), b"\0" * 32768)
+    return stream.getvalue()
+
+
 _CALLS = {
     "a command": Mischief(os.system, f"touch {MARK}"),
     "code": Mischief(exec, f"open({MARK!r}, 'w')"),
@@ -83,6 +95,7 @@ BIN = {
     "a pickle that ends early": zip_of(pickle.dumps({"a": 1}, protocol=4)[:-3]),
     "a deep pickle": zip_of(b"\x80\x02" + b"]" * DEEP + b"a" * (DEEP - 1) + b"."),
     "a zip bomb": zip_of(pickle.dumps({"a": "x" * 10**7}, protocol=4), packed=True),
+    "many names for the same numbers": _many_names(),
     "no pickle": zip_of(b"", name="other"),
     "nothing": b"",
     "a zip that ends early": zip_of(pickle.dumps({}, protocol=4))[:40],
@@ -190,6 +203,8 @@ INDEX = {
     "a number for a name": _index({"a": 5}),
     "a path out of the folder": _index({"a": "../model-00001-of-00001.safetensors"}),
     "a path from the root": _index({"a": "/etc/passwd"}),
+    "a long name": _index({"a": "a" * 300 + ".safetensors"}),
+    "a name with a zero": _index({"a": "a\0b.safetensors"}),
     "a path in the other slashes": _index({"a": "..\\model-00001-of-00001.safetensors"}),
     "a file that is not there": _index({"a": "nosuch.safetensors"}),
     "a file of another kind": _index({"a": "config.json"}),
@@ -207,7 +222,31 @@ CONFIG = {
     "a list": b"[]",
     "sizes of not a number": b'{"model_type": "distilbert", "dim": NaN}',
     "an absurd size": b'{"model_type": "distilbert", "dim": 1' + b"0" * 300 + b"}",
+    "as many labels as can be": b'{"model_type": "distilbert", "num_labels": 30000000}',
+    "sizes that do not divide": b'{"model_type": "distilbert", "dim": 2147483646, "n_heads": 2147483645}',
+    "a vocabulary of its own": b'{"model_type": "distilbert", "vocab_size": 2147483647}',
     "another model": b'{"model_type": "gpt"}',
+    "nothing": b"",
+}
+
+_TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
+
+
+def _modules(path: str) -> bytes:
+    pooling = {"path": path, "type": "sentence_transformers.models.Pooling"}
+    return json.dumps([_TRANSFORMER, pooling]).encode()
+
+
+#: ``modules.json`` beside a model.
+MODULES = {
+    "a path out of the folder": _modules("../1_Pooling"),
+    "a path with a zero": _modules("a\0b"),
+    "half a character": _modules("\ud800"),
+    "a long name": _modules("a" * 300),
+    "code of its own": b'[{"path": "", "type": "modeling.Mine"}]',
+    "an object": b"{}",
+    "deep": b"[" * DEEP,
+    "not UTF-8": b"\xff" * 20,
     "nothing": b"",
 }
 
@@ -225,6 +264,7 @@ _KINDS = {
     "google": ("bert_model.ckpt.index", GOOGLE),
     "index": ("model.safetensors.index.json", INDEX),
     "config": ("config.json", CONFIG),
+    "modules": ("modules.json", MODULES),
 }
 
 _BESIDE = {

@@ -17,8 +17,9 @@ from distilbert import (
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
     DistilBertModel,
+    convert,
 )
-from distilbert.errors import CheckpointError, ConfigError
+from distilbert.errors import CheckpointError, ConfigError, OutputError
 
 SMALL = DistilBertConfig(
     vocab_size=19, max_position_embeddings=8, n_layers=2, n_heads=2, dim=8, hidden_dim=12, num_labels=3
@@ -199,6 +200,73 @@ def test_keywords_of_the_peers_that_leave_nothing_to_choose(folder: Path) -> Non
     DistilBertForSequenceClassification.from_pretrained(folder, low_cpu_mem_usage=True, from_tf=False)
 
 
+def test_where_a_configuration_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, a folder, or a hub that is asked as the model's own would be."""
+    from distilbert.core import encoder_config
+
+    for config in (folder, folder / "config.json", str(folder / "config.json")):
+        model = DistilBertForSequenceClassification.from_pretrained(folder, config=config)
+        assert model.config.dim == 8
+    asked: list[dict[str, Any]] = []
+
+    def spy(name: Any, **where: Any) -> Path:
+        asked.append(where)
+        return folder
+
+    monkeypatch.setattr(encoder_config, "local_folder", spy)
+    where = {"token": "t", "cache_dir": "c", "revision": "r", "local_files_only": True}
+    DistilBertForSequenceClassification.from_pretrained(folder, config="own/config", **where)
+    assert where.items() <= asked[0].items()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"config": transformers.DistilBertConfig()}, "from_dict"),
+        ({"attn_implementation": {"": "eager"}}, "attn_implementation must be one of"),
+        ({"num_labels": 4, "id2label": {0: "a", 1: "b", 2: "c"}}, "number of names"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(folder: Path, wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        DistilBertForSequenceClassification.from_pretrained(folder, **wrong)
+
+
+@pytest.mark.parametrize("shards", [None, "1KB"])
+def test_a_save_that_fails_leaves_the_old_model_whole(
+    folder: Path, shards: str | None, small_disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk, and where a later file cannot be written: weights and sizes stay as they are."""
+    from distilbert.core import weight_files
+
+    old = DistilBertForSequenceClassification.from_pretrained(folder)
+    old.save_pretrained(folder, max_shard_size=shards or "5GB")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    larger = DistilBertForSequenceClassification(DistilBertConfig(**{**SMALL.to_dict(), "vocab_size": 9000}))
+    with small_disk(), pytest.raises(OutputError):
+        larger.save_pretrained(folder, max_shard_size="50KB" if shards else "5GB")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    writer, written = weight_files.write_safetensors, []
+
+    def failing(path: Path, named: Any) -> None:
+        written.append(path)
+        if len(written) == (3 if shards else 1):
+            raise OutputError("The disk is full.", received="nothing", remedy="None.")
+        writer(path, named)
+
+    monkeypatch.setattr(weight_files, "write_safetensors", failing)
+    with torch.no_grad():
+        for parameter in old.parameters():
+            parameter += 1
+    with pytest.raises(OutputError):
+        old.save_pretrained(folder, max_shard_size=shards or "5GB")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    monkeypatch.undo()
+    old.save_pretrained(folder, max_shard_size="5GB" if shards else "1KB")
+    again = DistilBertForSequenceClassification.from_pretrained(folder)
+    assert torch.equal(logits(again), logits(old.eval()))
+
+
 def test_nothing_drawn_is_left_to_chance(folder: Path) -> None:
     """A model whose head is new is the same model under the same seed."""
     drawn = []
@@ -208,14 +276,13 @@ def test_nothing_drawn_is_left_to_chance(folder: Path) -> None:
     assert torch.equal(*drawn)
 
 
-#: Prints how many times its own size a model took at most.
+#: Prints how many times its own size a model took at most; what a smaller one had loaded is not counted.
 PEAK = """
 import sys
 from pathlib import Path
-from distilbert import DistilBertConfig, DistilBertModel
+from distilbert import DistilBertModel
 folder, dtype, wrong = sys.argv[1:]
-small = DistilBertConfig(vocab_size=9, max_position_embeddings=5, n_layers=1, n_heads=2, dim=4, hidden_dim=6)
-DistilBertModel.from_pretrained(None, config=small, state_dict={}, dtype=dtype)
+DistilBertModel.from_pretrained(folder + "/small", dtype=dtype)
 def peak():
     # What getrusage says begins with the peak of the process that started this one.
     said = Path("/proc/self/status").read_text()
@@ -223,31 +290,40 @@ def peak():
 before = peak()
 if wrong == "wrong":
     from safetensors.torch import load_file
-    state = load_file(folder + "/model.safetensors")
-    model = DistilBertModel.from_pretrained(None, config=folder, state_dict=state)
+    state = load_file(folder + "/large/model.safetensors")
+    model = DistilBertModel.from_pretrained(None, config=folder + "/large", state_dict=state)
 else:
-    model = DistilBertModel.from_pretrained(folder, dtype=dtype)
+    model = DistilBertModel.from_pretrained(folder + "/large", dtype=dtype)
 print((peak() - before) / sum(p.nbytes for p in model.parameters()))
 """
 
 
+def save_as(kind: str, model: DistilBertModel, folder: Path) -> None:
+    model.save_pretrained(folder, max_shard_size="40MB" if kind == "shards" else "5GB")
+    if kind in {"h5", "msgpack"}:
+        convert(folder, to=kind, out=folder, force=True)
+    if kind.endswith("bin"):
+        (folder / "model.safetensors").unlink()
+        zipped = kind == "bin"
+        state = model.state_dict()
+        torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak in this way")
-@pytest.mark.parametrize(
-    ("kind", "dtype"), [("safetensors", "float32"), ("safetensors", "bfloat16"), ("bin", "float32")]
-)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("kind", ["safetensors", "shards", "bin", "older bin", "h5", "msgpack"])
 def test_the_weights_are_never_in_memory_twice(kind: str, dtype: str, tmp_path: Path) -> None:
+    if kind == "h5":
+        pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    save_as(kind, DistilBertModel(SMALL), tmp_path / "small")
     config = DistilBertConfig(vocab_size=30522, n_layers=3, n_heads=8, dim=512, hidden_dim=2048)
-    model = DistilBertModel(config)
-    model.save_pretrained(tmp_path)
-    if kind == "bin":
-        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-        (tmp_path / "model.safetensors").rename(tmp_path / "aside")
+    save_as(kind, DistilBertModel(config), tmp_path / "large")
 
     def peak(wrong: str = "right") -> float:
         command = [sys.executable, "-c", PEAK, str(tmp_path), dtype, wrong]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert peak() <= 1.2
-    if kind == "safetensors" and dtype == "float32":
+    if (kind, dtype) == ("safetensors", "float32"):
         assert peak("wrong") > 1.5, "the measurement would see a second copy"
     shutil.rmtree(tmp_path)

@@ -23,9 +23,11 @@ def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.core.config import read_config
     from distilbert.core.facts import read_facts
     from distilbert.core.hub import Part, local_folder
-    from distilbert.core.sentence_folders import read_modules
+    from distilbert.core.sentence_folders import encoder_folder, read_modules
 
     folder = local_folder(args.folder, wanted={Part.CONFIG, Part.WEIGHTS, Part.FACTS, Part.MODULES})
+    modules = read_modules(folder)
+    folder = encoder_folder(folder)
     config = read_config(folder)
     facts = read_facts(folder)
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         "vocabulary": config.vocab_size,
         "positions": config.max_position_embeddings,
         "parameters": count_weights(folder),
-        "sentence vectors": _modules(read_modules(folder)),
+        "sentence vectors": _modules(modules),
         "labels": facts.get("task", {}).get("labels", []),
         "made by": facts.get("made_by", "another program"),
         "files": sizes,

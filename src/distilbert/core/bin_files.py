@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -25,6 +25,9 @@ from distilbert.errors import CheckpointError
 
 #: No model's pickle, which holds names and shapes only, comes near this.
 MAX_PICKLE_BYTES = 64 * 2**20
+
+#: How many times a file's bytes its arrays may have: some share their numbers, as tied ones do.
+_MOST_SHARED = 4
 
 #: What the older format begins with, and the version that follows.
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -75,6 +78,8 @@ class BinFile(AbstractContextManager["BinFile"]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: The last array that was asked for whose rows do not stand in a row.
+        self._turned: tuple[str, np.ndarray[Any, Any]] | None = None
         try:
             self._size = path.stat().st_size
             self._stream = path.open("rb")
@@ -90,6 +95,10 @@ class BinFile(AbstractContextManager["BinFile"]):
         except Exception as error:  # a pickle can fail in as many ways as there are bytes in it
             raise self._damaged(error) from None
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
+        together = sum(math.prod(t.shape) * t.storage.dtype.itemsize for t in self._tensors.values())
+        if together > _MOST_SHARED * self._size:
+            self._stream.close()
+            raise self._damaged(ValueError("many names for the same numbers"))
 
     def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
         tensor = self._tensors[name]
@@ -115,7 +124,10 @@ class BinFile(AbstractContextManager["BinFile"]):
         start, end, _ = slice(start, end).indices(tensor.shape[0])
         row = math.prod(tensor.shape[1:])
         if not row or tensor.strides != _in_a_row(tensor.shape):
-            return self[name][start:end]
+            # Its rows lie all over it: read once for all of them, which are asked for one after the other.
+            if self._turned is None or self._turned[0] != name:
+                self._turned = name, self[name]
+            return self._turned[1][start:end]
         first = tensor.offset + start * row
         last = max(first, tensor.offset + end * row)
         try:
@@ -157,7 +169,7 @@ class BinFile(AbstractContextManager["BinFile"]):
         return read
 
     def _open_row(self) -> _Reading:
-        head = io.BytesIO(self._stream.read(MAX_PICKLE_BYTES))
+        head = _Head(self._stream)
         if _Reader(head).load() != _MAGIC or _Reader(head).load() != _VERSION:
             raise ValueError("neither of PyTorch's formats")
         if _Reader(head).load().get("little_endian") is not True:
@@ -168,7 +180,7 @@ class BinFile(AbstractContextManager["BinFile"]):
         if not isinstance(keys, list) or len(keys) != len(set(keys)):
             raise ValueError("a list of storages that is none")
         places: dict[str, int] = {}
-        place = head.tell()
+        place = self._stream.tell()
         for key in keys:
             storage = reader.storages[key]
             self._stream.seek(place)
@@ -202,10 +214,30 @@ class BinFile(AbstractContextManager["BinFile"]):
         )
 
 
+class _Head:
+    """The beginning of a file, as far as pickles may go; nothing is read that they do not ask for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = MAX_PICKLE_BYTES
+
+    def read(self, count: int) -> bytes:
+        return self._counted(self._stream.read(min(count, self._left + 1) if count >= 0 else self._left + 1))
+
+    def readline(self) -> bytes:
+        return self._counted(self._stream.readline(self._left + 1))
+
+    def _counted(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError(f"a pickle of more than {MAX_PICKLE_BYTES} bytes")
+        return content
+
+
 class _Reader(pickle._Unpickler):
     """Reads descriptions of tensors; nothing that a pickle names is run."""
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: "io.BytesIO | _Head") -> None:
         super().__init__(stream, encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
 

@@ -1,5 +1,6 @@
 """Weights: files on one side, named arrays on the other, and a report that accounts for every key."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from distilbert.core.parameters import (
 from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights, write_arrays
 from distilbert.errors import CheckpointError
 
+#: Numbers that may be drawn anew whatever the file holds: more than the largest published BERT has.
+_MOST_DRAWN = 500_000_000
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -30,6 +34,8 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     #: The file's keys that the model does not have.
     unexpected: tuple[str, ...] = ()
+    #: The file's keys that say nothing more: indices, arrays that are tied, second names of one array.
+    set_aside: tuple[str, ...] = ()
     #: Keys whose arrays have another shape in the file, with that shape and the model's. They are not loaded.
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     #: Keys whose numbers changed their type, with the type in the file.
@@ -38,7 +44,7 @@ class LoadReport:
     @property
     def drawn_anew(self) -> tuple[str, ...]:
         """The model's keys that the file gave nothing for."""
-        return (*self.missing, *self.mismatched)
+        return tuple(dict.fromkeys((*self.missing, *self.mismatched)))
 
 
 class _Shapes(Protocol):
@@ -99,11 +105,18 @@ def match(
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     named: dict[str, str] = {}
     used: set[str] = set()
+    set_aside: list[str] = []
     for parameter in parameters:
         names = [name for name in file_aliases(parameter, config) if name in file.shapes]
         used.update(names)
         if parameter.tied_to:
+            wrong = [name for name in names if file.shapes[name] != parameter.shape]
+            if wrong:
+                mismatched[parameter.key] = file.shapes[wrong[0]], parameter.shape
+                named[parameter.key] = wrong[0]
+            set_aside += [name for name in names if name not in wrong]
             continue
+        set_aside += names[1:]
         if not names:
             missing.append(parameter.key)
         elif file.shapes[names[0]] != parameter.shape:
@@ -112,7 +125,8 @@ def match(
         else:
             places[parameter.key] = names[0]
     unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
-    report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), mismatched)
+    set_aside += [n for n in file.shapes if n not in used and n not in unexpected]
+    report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), tuple(set_aside), mismatched)
     if mismatched and not ignore_mismatched:
         raise _misfit(report, named, parameters, source)
     return places, report
@@ -133,6 +147,25 @@ def _misfit(
         received=f"{wrong}{also} (in {source})",
         remedy=f"Restore the {CONFIG_FILE} that was saved with these weights, or save the model again.",
     )
+
+
+def refuse_hollow(
+    report: LoadReport, parameters: Sequence[Parameter], shapes: Mapping[str, tuple[int, ...]], source: str
+) -> None:
+    """Refuse a model most of which its file does not hold: its configuration is another's, or a broken one.
+
+    Raises:
+        CheckpointError: what is missing is far larger than what is there.
+    """
+    drawn = set(report.drawn_anew)
+    lacking = sum(math.prod(p.shape) for p in parameters if p.key in drawn)
+    there = sum(math.prod(shape) for shape in shapes.values())
+    if there and lacking > max(_MOST_DRAWN, 4 * there):
+        raise CheckpointError(
+            "A model's file must hold most of its numbers.",
+            received=f"{there:,} numbers in {source}, and {lacking:,} more that {CONFIG_FILE} asks for",
+            remedy=f"Restore the {CONFIG_FILE} that was saved with these weights.",
+        )
 
 
 def require_encoder(folder: str | Path, missing: Sequence[str], config: EncoderConfig, head: Head) -> None:
@@ -173,14 +206,14 @@ def write_weights(
     parameters: Sequence[Parameter],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-) -> None:
-    """Write a model's weights under the published names, atomically; tied ones once.
+) -> str:
+    """Write a model's weights under the published names, as ``write_arrays``; tied ones once.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     named = {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None}
-    write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
+    return write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
 
 
 def count_weights(folder: str | Path) -> int:

@@ -28,7 +28,7 @@ from distilbert.core.mapped_files import DTYPES
 from distilbert.core.msgpack_writer import write_msgpack
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, base_prefix, file_aliases, is_index, manifest, published_name
-from distilbert.core.sentence_folders import read_modules, write_modules
+from distilbert.core.sentence_folders import encoder_folder, read_modules, write_modules
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays, Weights, write_arrays
 from distilbert.errors import CheckpointError, ConfigError
@@ -90,7 +90,8 @@ def convert(
             received="dtype='bf16'",
             remedy="Choose fp32, or another kind of file.",
         )
-    model = local_folder(model)
+    whole = local_folder(model)
+    model = encoder_folder(whole)
     config = read_config(model)
     with new_folder(out, force=force) as folder:
         arrays, left_out = _read(model, config)
@@ -104,7 +105,7 @@ def convert(
         if any((Path(model) / name).is_file() for name in (TOKENIZER_FILE, VOCAB_FILE)):
             kind = "BertTokenizer" if isinstance(config, BertConfig) else "DistilBertTokenizer"
             DistilBertTokenizerFast.from_pretrained(model).save_pretrained(folder, tokenizer_class=kind)
-        if modules := read_modules(model):
+        if modules := read_modules(whole):
             write_modules(folder, modules)
         if facts := read_facts(model):
             write_json(folder / FACTS_FILE, facts)

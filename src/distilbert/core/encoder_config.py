@@ -24,6 +24,7 @@ IGNORED_LABEL = -100
 
 #: More than any published encoder has, by far; a larger number is a broken file's.
 MOST_LAYERS = 1024
+MOST_LABELS = 100_000
 
 _TWO_LABELS = {0: "LABEL_0", 1: "LABEL_1"}
 
@@ -123,7 +124,7 @@ class EncoderConfig(Publishable):
 
     @num_labels.setter
     def num_labels(self, count: int) -> None:
-        count = rules.integer(1)("num_labels", count)
+        count = rules.integer(1, MOST_LABELS)("num_labels", count)
         if count != len(self.id2label):
             self.id2label = {i: f"LABEL_{i}" for i in range(count)}
             self.label2id = {name: i for i, name in self.id2label.items()}
@@ -155,7 +156,8 @@ class EncoderConfig(Publishable):
         """
         if self.dim % self.n_heads:
             heads, width = self._spelled("n_heads"), self._spelled("dim")
-            divisors = [str(n) for n in range(1, self.dim + 1) if self.dim % n == 0][:7]
+            # An absurd width has to be refused as quickly as another.
+            divisors = [str(n) for n in range(1, min(self.dim, 4096) + 1) if self.dim % n == 0][:7]
             choice = " or ".join(part for part in (", ".join(divisors[:-1]), divisors[-1]) if part)
             raise ConfigError(
                 f"{heads} must divide {width}.",
@@ -251,6 +253,13 @@ class EncoderConfig(Publishable):
         """From the content of a ``config.json``; ``changes`` go over it."""
         content = {cls.aliases.get(name, name): value for name, value in content.items()}
         changes = {cls.aliases.get(name, name): value for name, value in changes.items()}
+        names, count = changes.get("id2label"), changes.get("num_labels")
+        if names is not None and count is not None and len(names) != count:
+            raise ConfigError(
+                "num_labels must be the number of names in id2label.",
+                received=f"num_labels={count!r:.40}, {len(names)} names",
+                remedy="Leave num_labels out.",
+            )
         if "num_labels" in changes and "id2label" not in changes:
             content.pop("id2label", None)
             content.pop("label2id", None)

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from distilbert.errors import CheckpointError, DistilBertError, OutputError
 
@@ -40,6 +41,10 @@ WEIGHT_KINDS = ("safetensors", "bin", "h5", "msgpack")
 #: No published configuration comes near this; a larger file is not one.
 MAX_JSON_BYTES = 64 * 2**20
 
+#: Characters of a file's name that every system takes.
+MAX_NAME = 200
+_PLAIN_NAME = re.compile(r"(?!\.{1,2}$)[\w. -]+")
+
 
 def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = dict) -> Any:
     """The object, or the value of another ``kind``, in a small JSON file.
@@ -47,6 +52,7 @@ def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = d
     Raises:
         CheckpointError: missing, unreadable, too large, not JSON, or not of that kind.
     """
+    what = "object" if kind is dict else kind.__name__
     remedy = "Choose a folder that a training or saving command has written."
     try:
         if path.exists() and not path.is_file():
@@ -73,17 +79,22 @@ def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = d
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path.name} must be a JSON object in UTF-8.",
+            f"{path.name} must be a JSON {what} in UTF-8.",
             received=f"{path}: {error or type(error).__name__}",
             remedy="Restore the file, or save the model again.",
         ) from None
     if not isinstance(value, kind):
         raise CheckpointError(
-            f"{path.name} must be a JSON {'object' if kind is dict else kind.__name__}.",
+            f"{path.name} must be a JSON {what}.",
             received=f"a {type(value).__name__} in {path}",
             remedy="Restore the file, or save the model again.",
         )
     return value
+
+
+def is_plain_name(name: object) -> TypeGuard[str]:
+    """Whether a name can only be that of a file beside the one that names it."""
+    return isinstance(name, str) and len(name) <= MAX_NAME and _PLAIN_NAME.fullmatch(name) is not None
 
 
 def make_folder(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Which files of a repository are read: those that are asked for, and of its weights one kind only."""
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +23,7 @@ from distilbert.core.files import (
     VOCAB_FILE,
     WEIGHTS_FILE,
     WEIGHTS_INDEX_FILE,
+    is_plain_name,
     read_json,
 )
 from distilbert.errors import HubError
@@ -57,9 +57,6 @@ _FILES: dict[Part, tuple[str, ...]] = {
     Part.FACTS: (FACTS_FILE,),
     Part.MODULES: (MODULES_FILE, SENTENCE_FILE, PROMPTS_FILE),
 }
-
-#: A folder or file beside the others; a name with more in it could lead elsewhere.
-_PLAIN_NAME = re.compile(r"(?!\.{1,2}$)[\w.-]+")
 
 
 def gather(
@@ -142,7 +139,7 @@ def _shards(index: Path) -> list[str]:
     """The files that an index names. What is wrong with one is said by who reads the weights."""
     places = read_json(index).get("weight_map")
     named = places.values() if isinstance(places, dict) else ()
-    return sorted({name for name in named if isinstance(name, str) and _PLAIN_NAME.fullmatch(name)})
+    return sorted({name for name in named if is_plain_name(name)})
 
 
 def _module_files(listing: Path, names: Collection[str], use_safetensors: bool | None) -> Iterator[str]:
@@ -164,7 +161,7 @@ def module_folders(listing: Path) -> list[str]:
     """
     modules = read_json(listing, kind=list)
     paths = [module.get("path") for module in modules if isinstance(module, dict)]
-    return [path for path in paths if isinstance(path, str) and _PLAIN_NAME.fullmatch(path)]
+    return [path for path in paths if is_plain_name(path)]
 
 
 def _named(variant: str | None, use_safetensors: bool | None) -> str:

@@ -1,5 +1,6 @@
 """Arrays of other frameworks' files, under published names and as published; only what is asked is read."""
 
+import mmap
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         self.path = path
         self._places: dict[str, tuple[Stored, bool]] = {}
         self._size = 0
+        self._maps: list[np.memmap[Any, Any]] = []
         try:
             for name, stored in self._index():
                 place = self._published(name)
@@ -91,7 +93,7 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         return self._copied(name, slice(start, end))
 
     def __exit__(self, *exception: object) -> None:
-        self._places = {}  # the files' bytes are let go with it
+        self._places, self._maps = {}, []  # the files' bytes are let go with them
 
     def _index(self) -> Iterable[tuple[str, Stored]]:
         """Every array in the file, under the name it has there."""
@@ -105,8 +107,16 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         if not path.is_file():
             raise FileNotFoundError(f"no file {path.name}")
         mapped = np.memmap(path, np.uint8, "r")
+        self._maps.append(mapped)
         self._size += mapped.size
         return np.asarray(mapped)
+
+    def _let_go(self) -> None:
+        """Give the pages back that were read: they would count as this process's memory beside the copies."""
+        for mapped in self._maps:
+            inner = getattr(mapped, "_mmap", None)
+            if inner is not None and hasattr(mmap, "MADV_DONTNEED"):
+                inner.madvise(mmap.MADV_DONTNEED)
 
     def _check(self) -> None:
         """Every array has its bytes, and all together no more than there are: nothing is made of nothing."""
@@ -133,7 +143,9 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         )
         array = numbers.reshape(stored.shape)
         part = (array.T if turned else array)[rows]
-        return np.array(part, stored.dtype.newbyteorder("="), order="C")
+        copied = np.array(part, stored.dtype.newbyteorder("="), order="C")
+        self._let_go()
+        return copied
 
     def _damaged(self, error: object) -> CheckpointError:
         return CheckpointError(

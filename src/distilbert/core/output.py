@@ -4,17 +4,19 @@ Work is done in a hidden sibling; the rename at the end is the only moment at wh
 the new. Whatever goes wrong before, the old folder is as it was.
 """
 
+import ctypes
 import errno
 import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distilbert.core.files import CONFIG_FILE, FACTS_FILE, unwritable
-from distilbert.errors import OutputError
+from distilbert.core.files import CONFIG_FILE, FACTS_FILE, make_folder, unwritable
+from distilbert.errors import DistilBertError, OutputError
 
 #: The files of a model. In a model's folder that is replaced they go, as parts of two models make none; all
 #: that is not written anew otherwise is carried over.
@@ -25,6 +27,9 @@ _OURS = re.compile(
     r"|(model|pytorch_model|tf_model|flax_model)(\.[\w-]+)??(-\d{5}-of-\d{5})?\.(safetensors|bin|h5|msgpack)"
     r"(\.index(\.[\w-]+)?\.json)?"
 )
+
+#: RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS; AT_FDCWD.
+_SWAP, _CURRENT_FOLDER = 2, -100
 
 #: What a disk, a quota or a limit says when there is no more room.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -56,6 +61,32 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         if error.errno in _FULL:
             raise unwritable(path, error) from error
         raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def filling(path: str | Path) -> Iterator[Path]:
+    """A folder to write files into, which move to ``path`` when the block ends well; others there stay.
+
+    Until then nothing at ``path`` changes, so that a full disk costs nothing. What says how weights are to be
+    read (``config.json``, an index) moves last.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    path = _resolved(Path(path))
+    make_folder(path)
+    partial = path / f".{secrets.token_hex(4)}.partial"
+    try:
+        partial.mkdir()
+        yield partial
+        for entry in sorted(partial.iterdir(), key=lambda entry: (entry.suffix == ".json", entry.name)):
+            os.replace(entry, path / entry.name)
+    except OSError as error:
+        if isinstance(error, DistilBertError):
+            raise
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -108,6 +139,9 @@ def _is_held(path: Path) -> bool:
 
 
 def _put(partial: Path, path: Path) -> None:
+    if path.exists() and _exchanged(partial, path):
+        _carry_over(partial, path)
+        return
     old = partial.with_suffix(".old")
     try:
         if path.exists():
@@ -123,6 +157,22 @@ def _put(partial: Path, path: Path) -> None:
     if old.exists():
         _carry_over(old, path)
         shutil.rmtree(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two folders have changed places, in one step that no crash can halve; not every system can."""
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            exchange = library.renamex_np
+            arguments = (os.fsencode(one), os.fsencode(other), ctypes.c_uint(_SWAP))
+        else:
+            exchange = library.renameat2
+            here = ctypes.c_int(_CURRENT_FOLDER)
+            arguments = (here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(_SWAP))
+        return exchange(*arguments) == 0
+    except (AttributeError, OSError, TypeError):  # another system, or an older one
+        return False
 
 
 def _carry_over(old: Path, new: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from distilbert.core.files import (
+    CONFIG_FILE,
     MODULES_FILE,
     PROMPTS_FILE,
     SENTENCE_FILE,
+    is_plain_name,
     make_folder,
     read_json,
     write_json,
@@ -34,6 +36,8 @@ _FLAGS = {
 #: Where the modules of these names are to be found by every version of the programs that read such folders.
 _TYPES = "sentence_transformers.models."
 
+_PROMPT_KEYS = ("__version__", "prompts", "default_prompt_name")
+
 #: A dense module's activations stand in files with the place of their class.
 _ACTIVATIONS = "torch.nn.modules.{}.{}"
 
@@ -50,6 +54,7 @@ class SentenceModules:
         prompts: instructions to put before texts, by the name of what the vectors are for.
         default_prompt_name: the one that is used unasked.
         encoder: the folder that holds the encoder, inside the folder read.
+        more: further settings of the folder's, such as ``similarity_fn_name`` and ``truncate_dim``; kept.
     """
 
     pooling: Pooling = field(default_factory=Pooling)
@@ -59,6 +64,7 @@ class SentenceModules:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     encoder: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_modules(folder: str | Path) -> SentenceModules | None:
@@ -82,16 +88,35 @@ def read_modules(folder: str | Path) -> SentenceModules | None:
     encoder = kinds[0][1]
     sentence = read_json(folder / encoder / SENTENCE_FILE, missing_is_empty=True)
     prompts = read_json(folder / PROMPTS_FILE, missing_is_empty=True)
-    longest = sentence.get("max_seq_length")
+    longest, texts = sentence.get("max_seq_length"), prompts.get("prompts") or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise CheckpointError(
+            f"The prompts in {PROMPTS_FILE} must be texts by name.",
+            received=f"{texts!r:.80} in {folder}",
+            remedy="Correct them there, or remove them.",
+        )
     return SentenceModules(
         _read_pooling(folder / kinds[1][1]),
         tuple(_read_after(name, folder / place) for name, place in kinds[2:]),
         longest if isinstance(longest, int) and longest > 0 else None,
         sentence.get("do_lower_case") is True,
-        {name: text for name, text in (prompts.get("prompts") or {}).items() if isinstance(text, str)},
+        texts,
         prompts.get("default_prompt_name"),
         encoder,
+        {name: value for name, value in prompts.items() if name not in _PROMPT_KEYS},
     )
+
+
+def encoder_folder(folder: Path) -> Path:
+    """Where the encoder of a model folder is: in older sentence-embedding folders, one level down.
+
+    Raises:
+        CheckpointError: ``modules.json`` is damaged.
+    """
+    if (folder / CONFIG_FILE).exists() or not (folder / MODULES_FILE).exists():
+        return folder
+    modules = read_modules(folder)
+    return folder / modules.encoder if modules else folder
 
 
 def write_modules(folder: str | Path, modules: SentenceModules) -> None:
@@ -123,6 +148,7 @@ def write_modules(folder: str | Path, modules: SentenceModules) -> None:
         folder / PROMPTS_FILE,
         {
             "__version__": {},
+            **modules.more,
             "prompts": dict(modules.prompts),
             "default_prompt_name": modules.default_prompt_name,
         },
@@ -149,7 +175,7 @@ def _kind(entry: Any, folder: Path) -> tuple[str, str]:
             remedy="Use a folder of these modules only; one with code of its own is not read.",
         )
     # A place with a path in it would lead out of the folder.
-    if not isinstance(place, str) or Path(place).name != place or place == "..":
+    if place != "" and not is_plain_name(place):
         raise CheckpointError(
             f"{MODULES_FILE} must name folders beside it.",
             received=f"{place!r:.80} in {folder}",

@@ -20,7 +20,7 @@ from distilbert.core.hub import local_folder
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, file_aliases, is_of_vocabulary, manifest
 from distilbert.core.progress import Progress, silent
-from distilbert.core.sentence_folders import read_modules, write_modules
+from distilbert.core.sentence_folders import encoder_folder, read_modules, write_modules
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays, Weights, write_arrays
 from distilbert.errors import DataError
@@ -71,7 +71,8 @@ def trim(
         DataError: no text, or a token to keep that the vocabulary does not have.
         OutputError: ``out`` is taken or cannot be written.
     """
-    model = local_folder(model)
+    whole = local_folder(model)
+    model = encoder_folder(whole)
     config = read_config(model)
     tokenizer = DistilBertTokenizerFast.from_pretrained(model)
     with new_folder(out, force=force) as folder:
@@ -88,7 +89,7 @@ def trim(
         write_arrays(folder, trimmed)
         kind = "BertTokenizer" if isinstance(config, BertConfig) else "DistilBertTokenizer"
         smaller.save_pretrained(folder, tokenizer_class=kind)
-        if modules := read_modules(model):
+        if modules := read_modules(whole):
             write_modules(folder, modules)
         result = Trimmed(len(kept), len(tokenizer), count, before)
         write_json(folder / FACTS_FILE, {**read_facts(model), "trimmed": vars(result)})

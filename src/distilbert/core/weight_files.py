@@ -18,6 +18,7 @@ from distilbert.core.files import (
     MSGPACK_FILE,
     WEIGHTS_FILE,
     WEIGHTS_INDEX_FILE,
+    is_plain_name,
     read_json,
     write_json,
 )
@@ -151,7 +152,7 @@ class Weights(AbstractContextManager["Weights"]):
         files: dict[str, Reader] = {}
         for name in sorted(set(places.values())):
             # A name with a path in it would lead out of the folder.
-            if Path(name).name != name or not name.endswith(f".{ending}"):
+            if not is_plain_name(name) or not name.endswith(f".{ending}"):
                 raise self._wrong_index(index, f"the file {name!r:.80}")
             if not (self.folder / name).is_file():
                 raise self._wrong_index(index, f"{name}, which is not there")
@@ -194,10 +195,13 @@ def write_arrays(
     named: Mapping[str, "np.ndarray[Any, Any]"],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-) -> None:
+) -> str:
     """Write arrays under these names, each file atomically, and in shards where one would be too large.
 
     The index, which makes shards a model, is written last.
+
+    Returns:
+        The file that an earlier save may have left: the index beside a whole file, or the reverse.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -207,7 +211,7 @@ def write_arrays(
     if len(shards) == 1:
         write_safetensors(folder / WEIGHTS_FILE, shards[0])
         (folder / WEIGHTS_INDEX_FILE).unlink(missing_ok=True)
-        return
+        return WEIGHTS_INDEX_FILE
     places: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
         name = f"model-{i:05}-of-{len(shards):05}.safetensors"
@@ -217,6 +221,7 @@ def write_arrays(
     write_json(folder / WEIGHTS_INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
     # What an earlier save left would be read in their place.
     (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+    return WEIGHTS_FILE
 
 
 def byte_count(name: str, size: int | str) -> int:

@@ -142,7 +142,7 @@ def attention(config: EncoderConfig) -> SelfAttention:
         ConfigError: there is no such implementation.
     """
     implementation = config.attn_implementation
-    if implementation not in IMPLEMENTATIONS:
+    if not isinstance(implementation, str) or implementation not in IMPLEMENTATIONS:
         raise ConfigError(
             f"attn_implementation must be one of {', '.join(IMPLEMENTATIONS)}.",
             received=f"attn_implementation={implementation!r}",

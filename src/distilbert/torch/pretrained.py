@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from distilbert.core.checkpoint import LoadReport, file_names, listed, match, write_weights
+from distilbert.core.checkpoint import LoadReport, file_names, listed, match, refuse_hollow, write_weights
 from distilbert.core.config import EncoderConfig
 from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.output import filling
 from distilbert.core.parameters import (
     POSITION_EMBEDDINGS,
     WORD_EMBEDDINGS,
@@ -152,20 +153,24 @@ class PreTrainedModel(nn.Module, Publishable):
         folder = pretrained_model_name_or_path
         from_source = state_dict is None and folder is not None
         older, changes = hub_keywords(changes)
+        where: dict[str, Any] = {
+            "cache_dir": cache_dir,
+            "force_download": force_download,
+            "local_files_only": local_files_only,
+            "token": token,
+            "revision": revision,
+            **older,
+        }
         if folder is not None:
             parts = [*([Part.CONFIG] if config is None else []), *([Part.WEIGHTS] if from_source else [])]
-            where = {
-                "cache_dir": cache_dir,
-                "force_download": force_download,
-                "local_files_only": local_files_only,
-                "token": token,
-                "revision": revision,
-                "subfolder": subfolder,
-            }
             folder = local_folder(
-                folder, wanted=parts, variant=variant, use_safetensors=use_safetensors, **{**where, **older}
+                folder,
+                wanted=parts,
+                variant=variant,
+                use_safetensors=use_safetensors,
+                **{"subfolder": subfolder, **where},
             )
-        own = changed(cls._config(folder, config), changes)
+        own = changed(cls._config(folder, config, where), changes)
         with ExitStack() as opened:
             source: Any = StateDict(state_dict or {})
             if folder is not None and from_source:
@@ -177,6 +182,7 @@ class PreTrainedModel(nn.Module, Publishable):
             places, report = match(
                 source, parameters, own, source=name, ignore_mismatched=ignore_mismatched_sizes
             )
+            refuse_hollow(report, parameters, source.shapes, name)
             model = cls._empty(
                 own,
                 chosen_dtype(torch_dtype if dtype is None else dtype, own, source, places),
@@ -194,7 +200,12 @@ class PreTrainedModel(nn.Module, Publishable):
         return (model, report) if output_loading_info else model
 
     @classmethod
-    def _config(cls, folder: str | Path | None, config: EncoderConfig | str | Path | None) -> EncoderConfig:
+    def _config(
+        cls,
+        folder: str | Path | None,
+        config: EncoderConfig | str | Path | None,
+        where: Mapping[str, Any],
+    ) -> EncoderConfig:
         if isinstance(config, EncoderConfig):
             return config
         if (source := folder if config is None else config) is None:
@@ -203,7 +214,15 @@ class PreTrainedModel(nn.Module, Publishable):
                 received="neither",
                 remedy=f"Give config={cls.config_class.__name__}(…).",
             )
-        return cls.config_class.from_pretrained(source)
+        if not isinstance(source, str | Path):
+            raise ConfigError(
+                f"config is a {cls.config_class.__name__}, a folder or a file of one, or its name on a hub.",
+                received=f"a {type(config).__module__}.{type(config).__name__}",
+                remedy=f"Give {cls.config_class.__name__}.from_dict(config.to_dict()).",
+            )
+        if config is not None and Path(source).is_file():
+            return cls.config_class.from_json_file(source)
+        return cls.config_class.from_pretrained(source, **where)
 
     @classmethod
     def _empty(cls, config: EncoderConfig, dtype: torch.dtype, device: torch.device) -> Any:
@@ -243,7 +262,7 @@ class PreTrainedModel(nn.Module, Publishable):
         push_to_hub: bool = False,
         **pushing: Any,
     ) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into a folder, each of them atomically.
+        """Write ``config.json`` and ``model.safetensors`` into a folder: both, or on a full disk neither.
 
         Args:
             save_directory: the folder; made where it is missing.
@@ -266,8 +285,10 @@ class PreTrainedModel(nn.Module, Publishable):
         most = byte_count("max_shard_size", max_shard_size)
         self.config.architectures = [type(self).__name__]
         self.config.dtype = _name(self.dtype)
-        self.config.save_pretrained(save_directory)
-        write_weights(save_directory, self.arrays(), self.manifest, max_shard_bytes=most)
+        with filling(save_directory) as folder:
+            self.config.save_pretrained(folder)
+            stale = write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=most)
+        (Path(save_directory) / stale).unlink(missing_ok=True)
         self._push_saved(save_directory, push_to_hub, pushing)
 
 

@@ -11,6 +11,7 @@ from distilbert.core.text.configured import Configured
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.rows import Rows, Segment
 from distilbert.core.text.samples import Text, samples
+from distilbert.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,19 @@ class Tokenizer(Configured):
         """Many texts at once, as arrays; what does not fit ``max_length`` is dropped, and counted.
 
         Raises:
+            ConfigError: a length without room for [CLS] and [SEP].
             DataError: something that is not a text of valid Unicode.
         """
         rows: list[np.ndarray[Any, np.dtype[np.int32]]] = []
         dropped: list[int] = []
         cls, sep = self.cls_token_id, self.sep_token_id
         room = None if max_length is None else max_length - self.num_special_tokens_to_add()
+        if room is not None and room < 0:
+            raise ConfigError(
+                "A row must have room for its special tokens.",
+                received=f"max_length={max_length}",
+                remedy=f"Choose at least {self.num_special_tokens_to_add()}.",
+            )
         for ids in self._ids(list(texts)):
             kept = ids[:room]
             rows.append(np.array([cls, *kept, sep], np.int32))

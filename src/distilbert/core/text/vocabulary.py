@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from operator import index
 from typing import Any, Self
 
 from distilbert.core.text.added import AddedToken
@@ -275,12 +276,19 @@ class Vocabulary:
         """The token of an id, or those of several.
 
         Raises:
-            DataError: an id that no token has.
+            DataError: an id that no token has, or something that is no id.
         """
         if isinstance(ids, int):
             return self._token(ids)
         skipped = {i for i, token in self._added.items() if token.special} if skip_special_tokens else set()
-        return [self._token(int(number)) for number in ids if int(number) not in skipped]
+        try:
+            return [self._token(number) for number in map(index, ids) if number not in skipped]
+        except TypeError:
+            raise DataError(
+                "Ids are whole numbers.",
+                received=f"{ids!r:.80}",
+                remedy="Give one, or a list of them; rows of ids go to batch_decode.",
+            ) from None
 
     def with_ids(self, ids: Mapping[str, int], added: Mapping[int, AddedToken]) -> Self:
         """A copy with another vocabulary, which has the special tokens too.
