@@ -117,7 +117,7 @@ def test_what_is_not_a_text(text: object, ours) -> None:
 def test_rows_of_different_lengths_are_no_array(ours) -> None:
     with pytest.raises(DataError, match="Add padding=True"):
         ours(["a", "a longer one"], return_tensors="np")
-    with pytest.raises(ConfigError, match='must be "np" or "pt"'):
+    with pytest.raises(ConfigError, match='must be "np", "pt", "jax" or "tf"'):
         ours("a", return_tensors="mx")
 
 
