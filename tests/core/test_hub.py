@@ -408,7 +408,14 @@ def test_another_cache_and_fetching_anew(hub: Hub, tmp_path: Path) -> None:
 
 def test_older_keywords() -> None:
     where, others = hub_keywords(
-        {"use_auth_token": "t", "resume_download": True, "proxies": None, "dim": 4, "revision": "x"}
+        {
+            "use_auth_token": "t",
+            "resume_download": True,
+            "trust_remote_code": True,
+            "proxies": None,
+            "dim": 4,
+            "revision": "x",
+        }
     )
     assert (where, others) == ({"token": "t", "revision": "x"}, {"dim": 4})
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
@@ -474,6 +481,15 @@ def test_what_is_pushed_comes_back(hub: Hub) -> None:
     for kind in (DistilBertTokenizer, DistilBertTokenizerFast):
         again = kind.from_pretrained("somebody/small", **where)
         assert again("a ball")["input_ids"] == tokenizer("a ball")["input_ids"]
+
+
+def test_pushing_with_the_peers_order_of_arguments(hub: Hub) -> None:
+    made = CONFIG.push_to_hub(
+        "somebody/small", None, "The first", True, hub.token, "5GB", False, True, None, "and more"
+    )
+    assert hub.repositories["somebody/small"].private
+    assert (made.commit_message, made.commit_description) == ("The first", "and more")
+    assert DistilBertConfig.from_pretrained("somebody/small", token=hub.token) == CONFIG
 
 
 def test_saving_may_push(hub: Hub, tmp_path: Path) -> None:

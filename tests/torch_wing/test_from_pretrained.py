@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from loopback_hub import clients_hub
 
 from distilbert import (
     DistilBertConfig,
@@ -265,6 +266,20 @@ def test_a_save_that_fails_leaves_the_old_model_whole(
     old.save_pretrained(folder, max_shard_size="5GB" if shards else "1KB")
     again = DistilBertForSequenceClassification.from_pretrained(folder)
     assert torch.equal(logits(again), logits(old.eval()))
+
+
+def test_a_model_is_sent_as_it_is_saved(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DistilBertForSequenceClassification.from_pretrained(folder)
+    with clients_hub(tmp_path / "cache", monkeypatch) as hub:
+        how = {"push_to_hub": True, "repo_id": "somebody/model", "token": hub.token}
+        model.save_pretrained(tmp_path / "saved", max_shard_size=2_000, **how)
+        saved = {path.name for path in (tmp_path / "saved").iterdir()}
+        assert "model.safetensors.index.json" in saved
+        assert saved <= set(hub.files("somebody/model"))
+        with pytest.raises(ConfigError, match="safe_serialization=False"):
+            model.push_to_hub("somebody/model", token=hub.token, safe_serialization=False)
 
 
 def test_nothing_drawn_is_left_to_chance(folder: Path) -> None:

@@ -42,6 +42,23 @@ _SHARED_DEFAULTS: dict[str, Any] = {
     "tie_word_embeddings": True,
 }
 
+#: What is so where nothing else was said: facts of every encoder, and what only a file can tell. Neither
+#: attributes of the class nor written: a ``config.json`` that has one of these names has a field of it.
+_UNLESS_SAID: dict[str, Any] = {
+    "add_cross_attention": False,
+    "bos_token_id": None,
+    "chunk_size_feed_forward": 0,
+    "eos_token_id": None,
+    "finetuning_task": None,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "sep_token_id": None,
+    "task_specific_params": None,
+    "tokenizer_class": None,
+    "torchscript": False,
+    "transformers_version": None,
+}
+
 _SHARED_RULES: dict[str, Rule] = {
     "id2label": rules.label_names,
     "label2id": rules.label_ids,
@@ -116,7 +133,13 @@ class EncoderConfig(Publishable):
     def __getattr__(self, name: str) -> Any:
         if name in self.aliases:
             return getattr(self, self.aliases[name])
+        if name in _UNLESS_SAID:
+            return _UNLESS_SAID[name]
         raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+
+    def has_field(self, name: str) -> bool:
+        """Whether there is something of this name to change, under its own name or another."""
+        return hasattr(self, name) and (name not in _UNLESS_SAID or name in vars(self))
 
     @property
     def num_labels(self) -> int:
@@ -216,6 +239,8 @@ class EncoderConfig(Publishable):
         for part in update_str.split(","):
             name, _, value = part.partition("=")
             try:
+                if not self.has_field(name):
+                    raise KeyError(name)
                 old = getattr(self, name)
                 changes[name] = (
                     {"true": True, "false": False}[value.lower()]
@@ -249,9 +274,9 @@ class EncoderConfig(Publishable):
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], **changes: Any) -> Self:
+    def from_dict(cls, config_dict: Mapping[str, Any], **changes: Any) -> Self:
         """From the content of a ``config.json``; ``changes`` go over it."""
-        content = {cls.aliases.get(name, name): value for name, value in content.items()}
+        content = {cls.aliases.get(name, name): value for name, value in config_dict.items()}
         changes = {cls.aliases.get(name, name): value for name, value in changes.items()}
         names, count = changes.get("id2label"), changes.get("num_labels")
         if names is not None and count is not None and len(names) != count:

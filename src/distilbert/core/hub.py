@@ -118,7 +118,7 @@ def hub_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     """The published keywords that say where a model is, for ``local_folder``, and the other keywords.
 
     Of those of older days ``use_auth_token`` is another name of ``token``, and ``resume_download`` says what
-    is always done.
+    is always done. ``trust_remote_code`` allows what is never done.
 
     Raises:
         ConfigError: ``proxies``, which the client reads from the environment.
@@ -127,6 +127,7 @@ def hub_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     names = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
     where = {name: others.pop(name) for name in names if name in others}
     others.pop("resume_download", None)
+    others.pop("trust_remote_code", None)
     older = others.pop("use_auth_token", None)
     if older is not None and where.get("token") is None:
         where["token"] = older

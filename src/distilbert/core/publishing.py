@@ -4,7 +4,7 @@ import os
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilbert.core.files import unwritable
 from distilbert.core.hub import hub_keywords, refuse_unless_name
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class Publishable:
     """Something that ``save_pretrained`` writes into a folder, and ``push_to_hub`` into a repository."""
 
+    #: Whether ``save_pretrained`` writes weights, and takes how.
+    _has_weights: ClassVar[bool] = False
+
     @abstractmethod
     def save_pretrained(self, save_directory: str | Path) -> Any:
         """Write the published files into a folder."""
@@ -25,27 +28,30 @@ class Publishable:
     def push_to_hub(
         self,
         repo_id: str,
-        *,
+        use_temp_dir: bool | None = None,
         commit_message: str | None = None,
-        commit_description: str | None = None,
         private: bool | None = None,
         token: str | bool | None = None,
-        revision: str | None = None,
+        max_shard_size: int | str | None = None,
         create_pr: bool = False,
-        use_temp_dir: bool | None = None,
+        safe_serialization: bool = True,
+        revision: str | None = None,
+        commit_description: str | None = None,
         **saving: Any,
     ) -> "CommitInfo":
         """Save into a repository, which is made where there is none; its other files stay.
 
         Args:
             repo_id: ``name`` or ``owner/name``, on the hub that ``HF_ENDPOINT`` names.
+            use_temp_dir: accepted and without effect: files to send are always written apart.
             commit_message: the first line of what the history says.
-            commit_description: more of it.
             private: of a repository that is made; None as its owner has it.
             token: of who is sending; None for that of whoever has logged in.
-            revision: the branch to write to, made where there is none; None for the main branch.
+            max_shard_size: of a model, as ``save_pretrained``; without effect where there are no weights.
             create_pr: propose the change, rather than make it.
-            use_temp_dir: accepted and without effect: files to send are always written apart.
+            safe_serialization: as ``max_shard_size``.
+            revision: the branch to write to, made where there is none; None for the main branch.
+            commit_description: more of what the history says.
             **saving: arguments of ``save_pretrained``.
 
         Returns:
@@ -58,6 +64,10 @@ class Publishable:
         from huggingface_hub import HfApi
 
         api = HfApi(token=token)
+        if self._has_weights:
+            saving["safe_serialization"] = safe_serialization
+            if max_shard_size is not None:
+                saving["max_shard_size"] = max_shard_size
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, **saving)
             try:

@@ -48,7 +48,7 @@ def changed(config: EncoderConfig, changes: Mapping[str, Any]) -> EncoderConfig:
         ConfigError: a name that it has no field of.
     """
     changes = {name: value for name, value in changes.items() if name not in WITHOUT_EFFECT}
-    if unknown := [name for name in changes if not hasattr(config, name)]:
+    if unknown := [name for name in changes if not config.has_field(name)]:
         raise ConfigError(
             "A further keyword must be a field of the configuration.",
             received=", ".join(unknown),

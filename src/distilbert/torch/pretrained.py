@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 class PreTrainedModel(nn.Module, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
+    _has_weights = True
     head: ClassVar[Head] = Head.NONE
     config_class: ClassVar[type[EncoderConfig]]
 
@@ -289,7 +290,9 @@ class PreTrainedModel(nn.Module, Publishable):
             self.config.save_pretrained(folder)
             stale = write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=most)
         (Path(save_directory) / stale).unlink(missing_ok=True)
-        self._push_saved(save_directory, push_to_hub, pushing)
+        # What is sent is what was written: with the same choice.
+        chosen = {"max_shard_size": most, **pushing} if push_to_hub else pushing
+        self._push_saved(save_directory, push_to_hub, chosen)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -10,7 +10,7 @@ from distilbert.core.text.features import pad_features
 from distilbert.core.text.options import Cutting, Padding, cutting, one_side, padding_of
 from distilbert.core.text.rows import Rows
 from distilbert.core.text.windows import windows
-from distilbert.errors import DataError
+from distilbert.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,6 @@ class Assembly(Decoding):
         self,
         ids: Sequence[int],
         pair_ids: Sequence[int] | None = None,
-        *,
         add_special_tokens: bool = True,
         padding: Any = False,
         truncation: Any = None,
@@ -113,6 +112,7 @@ class Assembly(Decoding):
         return_attention_mask: bool | None = None,
         return_overflowing_tokens: bool = False,
         return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
         return_length: bool = False,
         verbose: bool = True,
         prepend_batch_axis: bool = False,
@@ -121,7 +121,16 @@ class Assembly(Decoding):
 
         With ``return_overflowing_tokens`` what was cut off stands in ``overflowing_tokens``, with ``stride``
         of the kept tokens before it, and its number in ``num_truncated_tokens``.
+
+        Raises:
+            ConfigError: ``return_offsets_mapping``; or arguments that contradict each other.
         """
+        if return_offsets_mapping:
+            raise ConfigError(
+                "Only a text says which of its characters a token came from.",
+                received="return_offsets_mapping=True, of ids",
+                remedy="Call the tokenizer on the text.",
+            )
         cut = self._cutting(truncation, max_length, stride)
         rows = Rows(
             self,

@@ -265,6 +265,15 @@ class Configured(Assembly, Publishable):
         return (str(path),)
 
     @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """The constructor's arguments, beside the vocabulary, that make such a tokenizer; a copy."""
+        return {**self._settings(), "added_tokens_decoder": self.added_tokens_decoder}
+
+    @property
+    def do_basic_tokenize(self) -> bool:
+        return self._pipeline.do_basic_tokenize
+
+    @property
     def do_lower_case(self) -> bool:
         return self._pipeline.do_lower_case
 
@@ -280,7 +289,7 @@ class Configured(Assembly, Publishable):
         """What ``tokenizer_config.json`` holds."""
         return {
             "do_lower_case": self.do_lower_case,
-            "do_basic_tokenize": self._pipeline.do_basic_tokenize,
+            "do_basic_tokenize": self.do_basic_tokenize,
             "never_split": list(self._pipeline.never_split) or None,
             "strip_accents": self.strip_accents,
             "tokenize_chinese_chars": self.tokenize_chinese_chars,

@@ -46,7 +46,8 @@ class Tokenizer(Configured):
         self,
         text: Any = None,
         text_pair: Any = None,
-        *,
+        text_target: None = None,
+        text_pair_target: None = None,
         add_special_tokens: bool = True,
         padding: Any = False,
         truncation: Any = None,
@@ -70,6 +71,7 @@ class Tokenizer(Configured):
             text: a text; a list of texts or of (text, text) pairs; with ``is_split_into_words``, a list of
                 words or a list of such lists.
             text_pair: the second text of the pair, or one for each of ``text``.
+            text_target, text_pair_target: None; they keep the peer's order of arguments.
             add_special_tokens: [CLS] before, and [SEP] after each text.
             padding: True or "longest" to the longest row; "max_length"; False for none.
             truncation: True or "longest_first", "only_first", "only_second"; False for none.
@@ -95,6 +97,12 @@ class Tokenizer(Configured):
             ConfigError: arguments that contradict each other.
             DataError: something that is not a text of valid Unicode.
         """
+        if text_target is not None or text_pair_target is not None:
+            raise ConfigError(
+                "Targets are of sequence-to-sequence models, of which there is none here.",
+                received=f"text_target={text_target!r:.40}, text_pair_target={text_pair_target!r:.40}",
+                remedy="Give text and text_pair, and name every other argument.",
+            )
         firsts, seconds, single = samples(text, text_pair, is_split_into_words)
         cut = self._cutting(truncation, max_length, stride)
         pad = self._padding(padding, max_length, cut, pad_to_multiple_of, padding_side)
@@ -145,17 +153,74 @@ class Tokenizer(Configured):
         batch.data = columns
         return batch.convert_to_tensors(return_tensors)
 
-    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
-        """The ids of a row; the options are those of a call."""
-        return self(text, text_pair, **options)["input_ids"]
+    def encode(
+        self,
+        text: Any,
+        text_pair: Any = None,
+        add_special_tokens: bool = True,
+        padding: Any = False,
+        truncation: Any = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        padding_side: str | None = None,
+        return_tensors: Any = None,
+        **options: Any,
+    ) -> Any:
+        """The ids of a row; the arguments, and the options, are those of a call."""
+        arguments = dict(locals())
+        del arguments["self"], arguments["options"]
+        return self(**arguments, **options)["input_ids"]
 
-    def encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+    def encode_plus(
+        self,
+        text: Any,
+        text_pair: Any = None,
+        add_special_tokens: bool = True,
+        padding: Any = False,
+        truncation: Any = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: Any = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+    ) -> BatchEncoding:
         """The peer's older name for a call on one text or pair."""
-        return self(text, text_pair, **options)
+        arguments = dict(locals())
+        del arguments["self"]
+        return self(**arguments)
 
-    def batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
+    def batch_encode_plus(
+        self,
+        batch_text_or_text_pairs: Any,
+        add_special_tokens: bool = True,
+        padding: Any = False,
+        truncation: Any = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: Any = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+    ) -> BatchEncoding:
         """The peer's older name for a call on a list."""
-        return self(list(batch_text_or_text_pairs), **options)
+        arguments = dict(locals())
+        del arguments["self"], arguments["batch_text_or_text_pairs"]
+        return self(list(batch_text_or_text_pairs), **arguments)
 
     def tokenize(
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any

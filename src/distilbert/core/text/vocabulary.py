@@ -132,6 +132,16 @@ class Vocabulary:
         return len(self._tokens.keys() | self._added.keys())
 
     @property
+    def total_vocab_size(self) -> int:
+        """All tokens, the added ones included; the peer's name for ``len``."""
+        return len(self)
+
+    @property
+    def ids_to_tokens(self) -> dict[int, str]:
+        """The vocabulary's own tokens by id; a copy."""
+        return dict(self._tokens)
+
+    @property
     def own_vocab(self) -> dict[str, int]:
         """Ids of the vocabulary's own tokens, without those that were added to it."""
         return dict(self._vocab)
