@@ -41,7 +41,8 @@ def main() -> None:
     args = parser.parse_args()
     each = math.ceil(args.texts / len(VOCABULARIES))
     parts = math.ceil(each / AT_ONCE)
-    work = [(name, seed, math.ceil(each / parts)) for seed in range(parts) for name in VOCABULARIES]
+    share = TEXTS * math.ceil(each / parts / TEXTS)  # whole examples
+    work = [(name, seed, share) for seed in range(parts) for name in VOCABULARIES]
     started = time.perf_counter()
     found: dict[str, list[Part]] = {name: [] for name in VOCABULARIES}
     with ThreadPoolExecutor(args.processes) as pool:
