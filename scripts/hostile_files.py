@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-import hostile_files  # noqa: E402
-import hostile_h5  # noqa: E402
+import hostile_files  # noqa: E402  # found by the line above
+import hostile_h5  # noqa: E402  # likewise
 
 
 def main() -> None:
