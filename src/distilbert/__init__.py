@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from distilbert.core.auto import AutoConfig as AutoConfig
+    from distilbert.core.auto import AutoTokenizer as AutoTokenizer
     from distilbert.core.config import BertConfig as BertConfig
     from distilbert.core.config import DistilBertConfig as DistilBertConfig
     from distilbert.core.conversion import convert as convert
+    from distilbert.core.data.packing import PackedBatch as PackedBatch
+    from distilbert.core.data.packing import pack as pack
     from distilbert.core.recipe import Finetuning as Finetuning
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
@@ -24,31 +28,59 @@ if TYPE_CHECKING:
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
     from distilbert.core.trimming import trim as trim
     from distilbert.errors import DistilBertError as DistilBertError
+    from distilbert.torch.auto import AutoModel as AutoModel
+    from distilbert.torch.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+    from distilbert.torch.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+    from distilbert.torch.auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+    from distilbert.torch.auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+    from distilbert.torch.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
     from distilbert.torch.bert import BertForMaskedLM as BertForMaskedLM
+    from distilbert.torch.bert import BertForMultipleChoice as BertForMultipleChoice
+    from distilbert.torch.bert import BertForQuestionAnswering as BertForQuestionAnswering
     from distilbert.torch.bert import BertForSequenceClassification as BertForSequenceClassification
+    from distilbert.torch.bert import BertForTokenClassification as BertForTokenClassification
     from distilbert.torch.bert import BertModel as BertModel
     from distilbert.torch.classifier import TextClassifier as TextClassifier
-    from distilbert.torch.distill import Distiller as Distiller
-    from distilbert.torch.distill import Pretrainer as Pretrainer
-    from distilbert.torch.encoder import DistilBertModel as DistilBertModel
-    from distilbert.torch.evaluate import evaluate as evaluate
-    from distilbert.torch.finetune import Finetuner as Finetuner
-    from distilbert.torch.heads import DistilBertForMaskedLM as DistilBertForMaskedLM
-    from distilbert.torch.heads import (
+    from distilbert.torch.distilbert import DistilBertForMaskedLM as DistilBertForMaskedLM
+    from distilbert.torch.distilbert import DistilBertForMultipleChoice as DistilBertForMultipleChoice
+    from distilbert.torch.distilbert import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
+    from distilbert.torch.distilbert import (
         DistilBertForSequenceClassification as DistilBertForSequenceClassification,
     )
+    from distilbert.torch.distilbert import (
+        DistilBertForTokenClassification as DistilBertForTokenClassification,
+    )
+    from distilbert.torch.distilbert import DistilBertModel as DistilBertModel
+    from distilbert.torch.distill import Distiller as Distiller
+    from distilbert.torch.distill import Pretrainer as Pretrainer
+    from distilbert.torch.evaluate import evaluate as evaluate
+    from distilbert.torch.finetune import Finetuner as Finetuner
 
 #: Where each public name lives.
 _HOMES = {
+    "AutoConfig": "core.auto",
+    "AutoModel": "torch.auto",
+    "AutoModelForMaskedLM": "torch.auto",
+    "AutoModelForMultipleChoice": "torch.auto",
+    "AutoModelForQuestionAnswering": "torch.auto",
+    "AutoModelForSequenceClassification": "torch.auto",
+    "AutoModelForTokenClassification": "torch.auto",
+    "AutoTokenizer": "core.auto",
     "BertConfig": "core.config",
     "BertForMaskedLM": "torch.bert",
+    "BertForMultipleChoice": "torch.bert",
+    "BertForQuestionAnswering": "torch.bert",
     "BertForSequenceClassification": "torch.bert",
+    "BertForTokenClassification": "torch.bert",
     "BertModel": "torch.bert",
     "DistilBertConfig": "core.config",
     "DistilBertError": "errors",
-    "DistilBertForMaskedLM": "torch.heads",
-    "DistilBertForSequenceClassification": "torch.heads",
-    "DistilBertModel": "torch.encoder",
+    "DistilBertForMaskedLM": "torch.distilbert",
+    "DistilBertForMultipleChoice": "torch.distilbert",
+    "DistilBertForQuestionAnswering": "torch.distilbert",
+    "DistilBertForSequenceClassification": "torch.distilbert",
+    "DistilBertForTokenClassification": "torch.distilbert",
+    "DistilBertModel": "torch.distilbert",
     "AddedToken": "core.text",
     "BatchEncoding": "core.text",
     "DistilBertTokenizer": "core.text",
@@ -58,9 +90,11 @@ _HOMES = {
     "Finetuning": "core.recipe",
     "LabelledTexts": "core.tasks",
     "LanguageModelling": "core.recipe",
+    "PackedBatch": "core.data.packing",
     "Pretrainer": "torch.distill",
     "TextClassifier": "torch.classifier",
     "convert": "core.conversion",
+    "pack": "core.data.packing",
     "evaluate": "torch.evaluate",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",

@@ -26,8 +26,7 @@ def test_the_manifest_is_the_peers_state(kind: type, head: Head) -> None:
     """Every key and shape that the peer saves, and no other."""
     import transformers
 
-    names = {Head.NONE: "Model", Head.MASKED_LM: "ForMaskedLM"}
-    suffix = names.get(head, "ForSequenceClassification")
+    suffix = "Model" if head is Head.NONE else f"For{head.value.title().replace(' ', '').replace('Lm', 'LM')}"
     config = kind(n_layers=1, n_heads=2, dim=4, hidden_dim=6, vocab_size=9, max_position_embeddings=5)
     peer_config = getattr(transformers, kind.__name__)(**config.to_dict())
     peer = getattr(transformers, kind.__name__.replace("Config", suffix))(peer_config)

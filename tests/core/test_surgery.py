@@ -50,7 +50,7 @@ def test_layers_that_there_are_not(layers: tuple[int, ...]) -> None:
 
 
 def student_of(teacher: torch.nn.Module, layers: tuple[int, ...]) -> DistilBertForMaskedLM:
-    student = DistilBertForMaskedLM(student_config(teacher.config, n_layers=len(layers)))
+    student = DistilBertForMaskedLM(student_config(teacher.config, layers=layers))
     student.assign(cut(teacher.config, teacher.arrays(), layers))
     return student.eval()
 
@@ -61,15 +61,18 @@ def test_the_students_embeddings_are_the_teachers() -> None:
     input_ids, _ = batch(TEACHER)
     with torch.no_grad():
         ours, theirs = (
-            student.distilbert.embeddings(input_ids, None),
-            teacher.bert.embeddings(input_ids, None),
+            student.distilbert.embeddings(student.distilbert.batch(input_ids)),
+            teacher.bert.embeddings(teacher.bert.batch(input_ids)),
         )
         assert float((ours - theirs).abs().max()) <= 1e-6
         # Dropping the token types, as the published student does, is not the same.
         dropped = student_of(teacher, (1, 3))
         positions = teacher.bert.embeddings.position_embeddings.weight
         dropped.distilbert.embeddings.position_embeddings.weight.copy_(positions)
-        assert float((dropped.distilbert.embeddings(input_ids, None) - theirs).abs().max()) > 1e-2
+        assert (
+            float((dropped.distilbert.embeddings(dropped.distilbert.batch(input_ids)) - theirs).abs().max())
+            > 1e-2
+        )
 
 
 def test_all_layers_are_the_whole_teacher_on_single_texts() -> None:
@@ -139,6 +142,6 @@ def test_shrink_writes_a_folder_that_the_peer_reads(tmp_path: Path, minilm: Path
     teacher = BertModel.from_pretrained(minilm)
     student = DistilBertModel.from_pretrained(tmp_path / "student")
     with torch.no_grad():
-        folded = student.embeddings(tokens["input_ids"], None)
-        whole = teacher.embeddings(tokens["input_ids"], None)
+        folded = student.embeddings(student.batch(tokens["input_ids"]))
+        whole = teacher.embeddings(teacher.batch(tokens["input_ids"]))
     assert float((folded - whole).abs().max()) <= 1e-6

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from distilbert import DistilBertModel
 from distilbert.torch import attention
+from distilbert.torch.layout import Padded
 
 
 def tanh_gelu(model: DistilBertModel) -> None:
@@ -22,7 +23,8 @@ def usual_epsilon(model: DistilBertModel) -> None:
 
 
 def no_mask(model: DistilBertModel) -> None:
-    model.transformer.register_forward_pre_hook(lambda module, args: (args[0], None))
+    model.set_attention("sdpa", packing=False)
+    model.transformer.register_forward_pre_hook(lambda module, args: (args[0], Padded()))
 
 
 def swapped_query_and_key(model: DistilBertModel) -> None:
@@ -100,4 +102,5 @@ def test_the_chosen_attention_is_the_one_that_ran(
     config = type(CONFIGS["usual"]).from_dict(CONFIGS["usual"].to_dict(), attn_implementation=implementation)
     model = scatter(DistilBertModel(config)).train(training)
     model(*batch(config))
-    assert ran == [implementation] * config.n_layers
+    assert len(ran) >= config.n_layers
+    assert set(ran) == {implementation}

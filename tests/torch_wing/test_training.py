@@ -40,7 +40,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory):
 def objective_of(parts, recipe: LanguageModelling, *, taught: bool = True) -> MaskedWords:
     teacher, tokenizer, data = parts
     layers = choose_layers(2, of=teacher.config.n_layers)
-    student = masked_language_model(student_config(teacher.config, n_layers=2))
+    student = masked_language_model(student_config(teacher.config, layers=range(2)))
     student.assign(cut(teacher.config, teacher.arrays(), layers))
     set_dropout(student, 0.0)
     return MaskedWords(student, teacher if taught else None, data, tokenizer, recipe)
@@ -146,7 +146,7 @@ def test_the_teacher_is_asked_as_it_is_and_learns_nothing(parts) -> None:
 def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(parts) -> None:
     teacher, tokenizer, data = parts
     recipe = RECIPE.with_changes(masked_lm_weight=0.0)
-    student = masked_language_model(student_config(teacher.config, n_layers=4))
+    student = masked_language_model(student_config(teacher.config, layers=range(4)))
     student.assign(cut(teacher.config, teacher.arrays(), range(4)))
     objective = MaskedWords(student.eval(), teacher, data, tokenizer, recipe)
     batch = next(objective.steps())[0]

@@ -14,6 +14,7 @@ from distilbert.core.files import BERT_CONFIG_FILE, CONFIG_FILE, make_folder, re
 from distilbert.core.hub import Part, hub_keywords, local_folder
 from distilbert.core.publishing import Publishable
 from distilbert.core.rules import Rule
+from distilbert.core.shared_fields import SHARED_DEFAULTS, SHARED_RULES, UNLESS_SAID
 from distilbert.errors import ConfigError
 
 #: Epsilon of every LayerNorm (BERT's, and therefore DistilBERT's).
@@ -25,50 +26,6 @@ IGNORED_LABEL = -100
 #: More than any published encoder has, by far; a larger number is a broken file's.
 MOST_LAYERS = 1024
 MOST_LABELS = 100_000
-
-_TWO_LABELS = {0: "LABEL_0", 1: "LABEL_1"}
-
-#: What every configuration has besides its sizes; written only where it differs from these defaults.
-_SHARED_DEFAULTS: dict[str, Any] = {
-    "architectures": None,
-    "attn_implementation": "sdpa",
-    "dtype": None,
-    "id2label": _TWO_LABELS,
-    "label2id": {name: i for i, name in _TWO_LABELS.items()},
-    "output_attentions": False,
-    "output_hidden_states": False,
-    "problem_type": None,
-    "return_dict": True,
-    "tie_word_embeddings": True,
-}
-
-#: What is so where nothing else was said: facts of every encoder, and what only a file can tell. Neither
-#: attributes of the class nor written: a ``config.json`` that has one of these names has a field of it.
-_UNLESS_SAID: dict[str, Any] = {
-    "add_cross_attention": False,
-    "bos_token_id": None,
-    "chunk_size_feed_forward": 0,
-    "eos_token_id": None,
-    "finetuning_task": None,
-    "is_decoder": False,
-    "is_encoder_decoder": False,
-    "sep_token_id": None,
-    "task_specific_params": None,
-    "tokenizer_class": None,
-    "torchscript": False,
-    "transformers_version": None,
-}
-
-_SHARED_RULES: dict[str, Rule] = {
-    "id2label": rules.label_names,
-    "label2id": rules.label_ids,
-    "output_attentions": rules.flag,
-    "output_hidden_states": rules.flag,
-    "architectures": rules.optional(rules.names),
-    "problem_type": rules.optional(rules.one_of(rules.PROBLEM_TYPES)),
-    "return_dict": rules.flag,
-    "tie_word_embeddings": rules.flag,
-}
 
 
 class EncoderConfig(Publishable):
@@ -101,12 +58,13 @@ class EncoderConfig(Publishable):
     output_attentions: bool
     output_hidden_states: bool
     problem_type: str | None
+    pruned_heads: dict[int, list[int]]
     return_dict: bool
     tie_word_embeddings: bool
 
     def _fill(self, sizes: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         """Set every field once: sizes, shared defaults, then what the caller named besides."""
-        for name, value in (*sizes.items(), *_SHARED_DEFAULTS.items()):
+        for name, value in (*sizes.items(), *SHARED_DEFAULTS.items()):
             setattr(self, name, value)
         others = dict(others)
         others.pop("model_type", None)
@@ -127,19 +85,19 @@ class EncoderConfig(Publishable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         name = self.aliases.get(name, name)
-        rule = self.field_rules.get(name) or _SHARED_RULES.get(name)
+        rule = self.field_rules.get(name) or SHARED_RULES.get(name)
         object.__setattr__(self, name, rule(name, value) if rule else value)
 
     def __getattr__(self, name: str) -> Any:
         if name in self.aliases:
             return getattr(self, self.aliases[name])
-        if name in _UNLESS_SAID:
-            return _UNLESS_SAID[name]
+        if name in UNLESS_SAID:
+            return UNLESS_SAID[name]
         raise AttributeError(f"{type(self).__name__} has no field {name!r}")
 
     def has_field(self, name: str) -> bool:
         """Whether there is something of this name to change, under its own name or another."""
-        return hasattr(self, name) and (name not in _UNLESS_SAID or name in vars(self))
+        return hasattr(self, name) and (name not in UNLESS_SAID or name in vars(self))
 
     @property
     def num_labels(self) -> int:
@@ -174,8 +132,8 @@ class EncoderConfig(Publishable):
         """Hold the rules across fields.
 
         Raises:
-            ConfigError: the heads do not divide the width, labels are numbered with gaps, or the padding id
-                is outside the vocabulary.
+            ConfigError: the heads do not divide the width, labels are numbered with gaps, the padding id is
+                outside the vocabulary, or heads are pruned that are not there.
         """
         if self.dim % self.n_heads:
             heads, width = self._spelled("n_heads"), self._spelled("dim")
@@ -199,10 +157,23 @@ class EncoderConfig(Publishable):
                 received=f"pad_token_id={self.pad_token_id}, vocab_size={self.vocab_size}",
                 remedy=f"Choose an id from 0 to {self.vocab_size - 1}.",
             )
+        for layer, pruned in self.pruned_heads.items():
+            if layer >= self.n_layers or any(head >= self.n_heads for head in pruned):
+                raise ConfigError(
+                    "pruned_heads must name heads that the model has, by layer.",
+                    received=f"layer {layer}, heads {pruned}, of {self.n_layers} layers of {self.n_heads}",
+                    remedy="Correct the numbers, which count from 0.",
+                )
+            if len(pruned) == self.n_heads:
+                raise ConfigError(
+                    "A layer must keep at least one head.",
+                    received=f"all {self.n_heads} heads of layer {layer} in pruned_heads",
+                    remedy="Keep one, or leave out the whole layer: distilbert shrink.",
+                )
 
     def _has_other_use_for(self, name: str) -> bool:
         """Whether a further field of this name would hide a method, or what is worked out from others."""
-        known = name in _SHARED_DEFAULTS or name in self.field_rules or name == "num_labels"
+        known = name in SHARED_DEFAULTS or name in self.field_rules or name == "num_labels"
         there = getattr(type(self), name, None)
         return not known and there is not None and getattr(there, "fset", None) is None
 
@@ -214,7 +185,7 @@ class EncoderConfig(Publishable):
         content = {
             name: value
             for name, value in vars(self).items()
-            if name not in _SHARED_DEFAULTS or value != _SHARED_DEFAULTS[name]
+            if name not in SHARED_DEFAULTS or value != SHARED_DEFAULTS[name]
         }
         content.pop("attn_implementation", None)  # how to compute, not what: a choice of each machine
         return {**content, "model_type": self.model_type}

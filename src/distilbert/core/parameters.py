@@ -38,6 +38,14 @@ class Head(Enum):
     NONE = "none"
     MASKED_LM = "masked lm"
     SEQUENCE_CLASSIFICATION = "sequence classification"
+    MULTIPLE_CHOICE = "multiple choice"
+    TOKEN_CLASSIFICATION = "token classification"
+    QUESTION_ANSWERING = "question answering"
+
+    @property
+    def reads_one_token(self) -> bool:
+        """Whether it stands on each text's first token: of a BERT, through the pooler."""
+        return self in (Head.SEQUENCE_CLASSIFICATION, Head.MULTIPLE_CHOICE)
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,9 @@ _LAYER = re.compile(r"^(transformer\.layer\.)(\d+)(\..+)$")
 def manifest(config: EncoderConfig, head: Head = Head.NONE) -> tuple[Parameter, ...]:
     """Every parameter of a model, in the order of its forward pass.
 
-    A BERT has a pooler, except under a masked-language-model head, which does not read it.
+    A BERT has a pooler, except under a head that does not read it.
     """
-    encoder = tuple(_encoder(config, pooled=head is not Head.MASKED_LM))
+    encoder = tuple(_encoder(config, pooled=head is Head.NONE or head.reads_one_token))
     if head is Head.NONE:
         return encoder
     prefix = base_prefix(config)
@@ -131,6 +139,12 @@ def base_prefix(config: EncoderConfig) -> str:
 def is_of_vocabulary(parameter: Parameter) -> bool:
     """Whether an array has a row for each token."""
     return parameter.key.endswith((WORD_EMBEDDINGS, "vocab_projector.weight", "vocab_projector.bias"))
+
+
+def kept_heads(config: EncoderConfig, layer: int) -> list[int]:
+    """The heads of a layer that were not pruned."""
+    pruned = config.pruned_heads.get(layer, ())
+    return [head for head in range(config.n_heads) if head not in pruned]
 
 
 def is_encoder(key: str, config: EncoderConfig) -> bool:
@@ -221,8 +235,10 @@ def _encoder(config: EncoderConfig, *, pooled: bool) -> Iterator[Parameter]:
     yield from _norm(config, "embeddings.LayerNorm")
     for i in range(config.n_layers):
         block = f"transformer.layer.{i}"
-        for name in ("q_lin", "k_lin", "v_lin", "out_lin"):
-            yield from _linear(config, f"{block}.attention.{name}", width, width)
+        inside = len(kept_heads(config, i)) * (width // config.n_heads)
+        for name in ("q_lin", "k_lin", "v_lin"):
+            yield from _linear(config, f"{block}.attention.{name}", width, inside)
+        yield from _linear(config, f"{block}.attention.out_lin", inside, width)
         yield from _norm(config, f"{block}.sa_layer_norm")
         yield from _linear(config, f"{block}.ffn.lin1", width, config.hidden_dim)
         yield from _linear(config, f"{block}.ffn.lin2", config.hidden_dim, width)
@@ -240,10 +256,14 @@ def _head(config: EncoderConfig, head: Head) -> Iterator[Parameter]:
         tied = base_prefix(config) + WORD_EMBEDDINGS if config.tie_word_embeddings else None
         yield replace(weight, tied_to=tied)
         yield bias
-    if head is Head.SEQUENCE_CLASSIFICATION:
-        if not isinstance(config, BertConfig):  # a BERT's pooler does this work
-            yield from _linear(config, "pre_classifier", width, width)
+    if head.reads_one_token and not isinstance(config, BertConfig):  # a BERT's pooler does this work
+        yield from _linear(config, "pre_classifier", width, width)
+    if head in (Head.SEQUENCE_CLASSIFICATION, Head.TOKEN_CLASSIFICATION):
         yield from _linear(config, "classifier", width, config.num_labels)
+    if head is Head.MULTIPLE_CHOICE:
+        yield from _linear(config, "classifier", width, 1)
+    if head is Head.QUESTION_ANSWERING:
+        yield from _linear(config, "qa_outputs", width, 2)
 
 
 def _linear(config: EncoderConfig, name: str, inputs: int, outputs: int) -> tuple[Parameter, Parameter]:

@@ -90,7 +90,7 @@ def encode(
     hidden_states, attentions = [x_BSD], []
     for i in range(config.n_layers):
         block = getattr(weights.transformer.layer, str(i))
-        context_BSD, attention_BNSS = attend(x_BSD, live_BS, block.attention, config.n_heads)
+        context_BSD, attention_BNSS = attend(x_BSD, live_BS, block.attention, config.dim // config.n_heads)
         x_BSD = layer_norm(context_BSD + x_BSD, block.sa_layer_norm, eps)
         expanded_BSF = activation(linear(x_BSD, block.ffn.lin1))
         x_BSD = layer_norm(linear(expanded_BSF, block.ffn.lin2) + x_BSD, block.output_layer_norm, eps)
@@ -99,11 +99,11 @@ def encode(
     return Encoded(tuple(h * live_BS[..., None] for h in hidden_states), tuple(attentions))
 
 
-def attend(x_BSD: Array, live_BS: Array, weights: SimpleNamespace, n_heads: int) -> tuple[Array, Array]:
+def attend(x_BSD: Array, live_BS: Array, weights: SimpleNamespace, head_width: int) -> tuple[Array, Array]:
     """Self-attention over the live columns; a row of a batch without any attends to nothing."""
 
     def heads(x: Array) -> Array:
-        return x.reshape(*x.shape[:2], n_heads, -1).transpose(0, 2, 1, 3)
+        return x.reshape(*x.shape[:2], -1, head_width).transpose(0, 2, 1, 3)
 
     q_BNSH = heads(linear(x_BSD, weights.q_lin))
     k_BNSH = heads(linear(x_BSD, weights.k_lin))
@@ -112,7 +112,7 @@ def attend(x_BSD: Array, live_BS: Array, weights: SimpleNamespace, n_heads: int)
     columns_B11S = live_BS[:, None, None, :]
     scores_BNSS = np.where(columns_B11S, scores_BNSS, -1e30)
     probs_BNSS = np.exp(log_softmax(scores_BNSS)) * columns_B11S
-    context_BSD = (probs_BNSS @ v_BNSH).transpose(0, 2, 1, 3).reshape(x_BSD.shape)
+    context_BSD = (probs_BNSS @ v_BNSH).transpose(0, 2, 1, 3).reshape(*x_BSD.shape[:2], -1)
     return linear(context_BSD, weights.out_lin), probs_BNSS
 
 

@@ -151,6 +151,20 @@ def label_ids(name: str, value: Any) -> dict[str, int]:
         _refuse(name, value, "a dictionary whose values are label ids (whole numbers)")
 
 
+def heads_by_layer(name: str, value: Any) -> dict[int, list[int]]:
+    """``{layer: [head, ...]}``; the layers may be strings of digits, as JSON makes them."""
+    wanted = "a dictionary from layers to lists of heads (whole numbers)"
+    if not isinstance(value, dict):
+        _refuse(name, value, wanted)
+    try:
+        heads = {int(layer): sorted({index(head) for head in chosen}) for layer, chosen in value.items()}
+    except (TypeError, ValueError):
+        _refuse(name, value, wanted)
+    if any(number < 0 for layer, chosen in heads.items() for number in (layer, *chosen)):
+        _refuse(name, value, wanted)
+    return {layer: chosen for layer, chosen in sorted(heads.items()) if chosen}
+
+
 def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
     raise ConfigError(
         f"{name} must be {wanted}.",

@@ -46,14 +46,14 @@ def choose_layers(count: int, *, of: int) -> tuple[int, ...]:
     return tuple(int(layer) for layer in np.rint(np.linspace(0, of - 1, count)))
 
 
-def student_config(teacher: EncoderConfig, *, n_layers: int) -> DistilBertConfig:
-    """The configuration of a student with the teacher's sizes and rates and ``n_layers`` layers."""
+def student_config(teacher: EncoderConfig, *, layers: Sequence[int]) -> DistilBertConfig:
+    """The configuration of a student with the teacher's sizes and rates and these of its layers."""
     return DistilBertConfig(
         vocab_size=teacher.vocab_size,
         max_position_embeddings=teacher.max_position_embeddings,
         # The positions are the teacher's, learned ones; a sinusoidal flag would freeze or replace them.
         sinusoidal_pos_embds=False,
-        n_layers=n_layers,
+        n_layers=len(layers),
         n_heads=teacher.n_heads,
         dim=teacher.dim,
         hidden_dim=teacher.hidden_dim,
@@ -62,6 +62,7 @@ def student_config(teacher: EncoderConfig, *, n_layers: int) -> DistilBertConfig
         activation=teacher.activation,
         initializer_range=teacher.initializer_range,
         pad_token_id=teacher.pad_token_id,
+        pruned_heads={i: teacher.pruned_heads.get(layer, []) for i, layer in enumerate(layers)},
         tie_word_embeddings=teacher.tie_word_embeddings,
     )
 
@@ -85,7 +86,7 @@ def cut(
             received=", ".join(map(str, layers)) or "none",
             remedy="Name at least one of them, separated by commas.",
         )
-    student = student_config(teacher, n_layers=len(layers))
+    student = student_config(teacher, layers=layers)
     prefix = parameters.base_prefix(teacher)
     base = parameters.split_base(arrays, teacher)
     head = {key: array for key, array in arrays.items() if not key.startswith(prefix)}
@@ -125,7 +126,7 @@ def shrink(
     kept = choose_layers(layers, of=config.n_layers) if isinstance(layers, int) else tuple(layers)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)
     require_language_model(teacher, report.missing, config)
-    student = student_config(config, n_layers=len(kept))
+    student = student_config(config, layers=kept)
     student.architectures = ["DistilBertForMaskedLM"]
     cut_arrays = cut(config, arrays, kept)
     student.dtype = str(cut_arrays[parameters.base_prefix(student) + parameters.WORD_EMBEDDINGS].dtype)

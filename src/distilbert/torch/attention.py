@@ -1,151 +1,176 @@
-"""Self-attention, one class an implementation; which one is chosen at construction.
+"""Self-attention, one class an implementation; which one is chosen at construction (``implementations.py``).
 
-Shape letters, in all wings: B batch, S sequence, T selected tokens, D width, F feed-forward width,
-N heads, H head width, V vocabulary, L layers, C classes.
+Each works on padded rows and on texts laid end to end (``layout.py``, where the shape letters stand).
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distilbert.core.config import EncoderConfig
-from distilbert.errors import ConfigError, DataError
-
-
-class Mask:
-    """Which tokens of a padded batch are live.
-
-    Attributes:
-        live_BS: True for live tokens.
-        columns_B11S: True for the columns that a row of the batch may attend to: its live ones, or all
-            where it has none, so that no softmax is over nothing.
-    """
-
-    def __init__(self, live_BS: Tensor) -> None:
-        self.live_BS = live_BS
-        lifeless_B1 = ~live_BS.any(dim=1, keepdim=True)
-        self.columns_B11S = (live_BS | lifeless_B1)[:, None, None, :]
-
-    @classmethod
-    def of(cls, attention_mask: Tensor | None, x_BSD: Tensor) -> "Mask | None":
-        """The mask of an attention mask [B, S] of zeros and ones over a batch; None means all are live.
-
-        Raises:
-            DataError: it has another shape than the batch.
-        """
-        if attention_mask is None:
-            return None
-        if attention_mask.shape != x_BSD.shape[:2]:
-            raise DataError(
-                "attention_mask must have the shape of the batch.",
-                received=f"attention_mask {list(attention_mask.shape)} for a batch {list(x_BSD.shape[:2])}",
-                remedy="Give one number a token: 1 for live ones, 0 for padding.",
-            )
-        return cls(attention_mask != 0)
-
-    def zero_padding(self, x_BSD: Tensor) -> Tensor:
-        return x_BSD.masked_fill(~self.live_BS[:, :, None], 0.0)
-
-    @property
-    def first_live_B(self) -> Tensor:
-        return self.live_BS.int().argmax(dim=1)
+from distilbert.core.parameters import kept_heads
+from distilbert.errors import ConfigError
+from distilbert.torch.layout import Layout, Packed
 
 
 class SelfAttention(nn.Module):
-    """What the implementations share: four projections, and heads side by side in the width."""
+    """What the implementations share: four projections, and heads side by side in the width. Abstract.
 
-    def __init__(self, config: EncoderConfig) -> None:
+    Args:
+        config: of the model.
+        layer: the number of the block it stands in, which says which heads were pruned.
+
+    Attributes:
+        heads: the numbers of its heads, those of a model none of whose heads were pruned.
+        n_heads, dim, attention_head_size, pruned_heads: the peer's names for what it is made of.
+    """
+
+    #: Its published name.
+    implementation: ClassVar[str]
+    #: Whether it has attention weights to show, itself or through the eager form.
+    has_weights: ClassVar[bool] = False
+    #: Whether it takes a mask of one number for each pair of tokens.
+    takes_pair_masks: ClassVar[bool] = False
+
+    def __init__(self, config: EncoderConfig, *, layer: int) -> None:
         super().__init__()
-        self.n_heads = config.n_heads
+        self.heads = kept_heads(config, layer)
+        self.dim = config.dim
+        self.attention_head_size = config.dim // config.n_heads
         self.dropout = config.attention_dropout
-        self.q_lin = nn.Linear(config.dim, config.dim)
-        self.k_lin = nn.Linear(config.dim, config.dim)
-        self.v_lin = nn.Linear(config.dim, config.dim)
-        self.out_lin = nn.Linear(config.dim, config.dim)
+        inside = self.n_heads * self.attention_head_size
+        self.q_lin = nn.Linear(config.dim, inside)
+        self.k_lin = nn.Linear(config.dim, inside)
+        self.v_lin = nn.Linear(config.dim, inside)
+        self.out_lin = nn.Linear(inside, config.dim)
+        self.pruned_heads = set(range(config.n_heads)) - set(self.heads)
+
+    @property
+    def n_heads(self) -> int:
+        return len(self.heads)
 
     def forward(
         self,
-        x_BSD: Tensor,
-        mask: Mask | None,
+        x: Tensor,
+        layout: Layout,
         *,
         head_mask_N: Tensor | None = None,
         with_weights: bool = False,
+        first_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """
+        Args:
+            x: [B, S, D] or [T, D], as the layout says.
+            layout: how the tokens lie.
+            head_mask_N: a factor for each head of the unpruned model.
+            with_weights: return the weights too; the layout is then padded.
+            first_only: of each text, attend from its first token only.
+
         Returns:
-            The attended states [B, S, D], and the attention weights [B, N, S, S] where asked for.
+            The attended states like ``x`` ([B, D] of first tokens only), and the attention weights
+            [B, N, S, S] where asked for.
         """
-        q_BNSH = self._split(self.q_lin(x_BSD))
-        k_BNSH = self._split(self.k_lin(x_BSD))
-        v_BNSH = self._split(self.v_lin(x_BSD))
-        # Only the eager form has weights to show, so a call that asks for them runs it, as peers do.
-        attend = self.attend_eagerly if with_weights else self.attend
-        context_BNSH, weights_BNSS = attend(q_BNSH, k_BNSH, v_BNSH, mask)
+        q = self._split(self.q_lin(layout.first(x) if first_only else x))
+        k, v = self._split(self.k_lin(x)), self._split(self.v_lin(x))
+        weights_BNSS = None
+        if isinstance(layout, Packed):
+            context = self.attend_packed(q, k, v, layout, first_only=first_only)
+        else:
+            # [B, S, N, H], or of first tokens [B, N, H], to [B, N, S, H]
+            q_BNSH = q[:, :, None] if first_only else q.transpose(1, 2)
+            # Only the eager form has weights to show, so a call that asks for them runs it, as peers do.
+            attend = self.attend_eagerly if with_weights else self.attend
+            context_BNSH, weights_BNSS = attend(q_BNSH, k.transpose(1, 2), v.transpose(1, 2), layout.columns)
+            context = context_BNSH[:, :, 0] if first_only else context_BNSH.transpose(1, 2)
         if head_mask_N is not None:
-            context_BNSH = context_BNSH * head_mask_N[:, None, None]
+            head_mask_N = head_mask_N[self.heads].to(context.dtype)
+            context = context * head_mask_N[:, None]
             if weights_BNSS is not None:
                 weights_BNSS = weights_BNSS * head_mask_N[:, None, None]
-        context_BSD = context_BNSH.transpose(1, 2).flatten(2)
-        return self.out_lin(context_BSD), weights_BNSS if with_weights else None
+        return self.out_lin(context.flatten(-2)), weights_BNSS if with_weights else None
 
     def attend(
-        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, mask: Mask | None
+        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, columns: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """The context [B, N, S, H], and the weights where the implementation has them."""
         raise NotImplementedError
 
+    def attend_packed(
+        self, q_TNH: Tensor, k_TNH: Tensor, v_TNH: Tensor, layout: Packed, *, first_only: bool
+    ) -> Tensor:
+        """The context [T, N, H] of texts that each attend to themselves: those of one length together.
+
+        Splitting gives backward one concatenation, where a slice for each text would give it as many
+        arrays of zeros as there are texts.
+        """
+        runs = layout.runs
+        tokens = [count * length for count, length in runs]
+        queries = [count for count, _ in runs] if first_only else tokens
+        contexts = []
+        for (count, _), q, k, v in zip(
+            runs, q_TNH.split(queries), k_TNH.split(tokens), v_TNH.split(tokens), strict=True
+        ):
+            q_BNSH, k_BNSH, v_BNSH = (x.unflatten(0, (count, -1)).transpose(1, 2) for x in (q, k, v))
+            context_BNSH, _ = self.attend(q_BNSH, k_BNSH, v_BNSH, None)
+            contexts.append(context_BNSH.transpose(1, 2).flatten(0, 1))
+        return torch.cat(contexts)
+
     def attend_eagerly(
-        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, mask: Mask | None
+        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, columns: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         scores_BNSS = (q_BNSH / math.sqrt(q_BNSH.shape[-1])) @ k_BNSH.transpose(-1, -2)
-        if mask is not None:
-            lowest = torch.finfo(scores_BNSS.dtype).min
-            scores_BNSS = scores_BNSS.masked_fill(~mask.columns_B11S, lowest)
+        if columns is not None and columns.dtype == torch.bool:
+            scores_BNSS = scores_BNSS.masked_fill(~columns, torch.finfo(scores_BNSS.dtype).min)
+        elif columns is not None:
+            scores_BNSS = scores_BNSS + columns
         at_least_fp32 = torch.promote_types(scores_BNSS.dtype, torch.float32)
         weights_BNSS = torch.softmax(scores_BNSS, dim=-1, dtype=at_least_fp32).to(v_BNSH.dtype)
         weights_BNSS = F.dropout(weights_BNSS, self.dropout, self.training)
         return weights_BNSS @ v_BNSH, weights_BNSS
 
-    def _split(self, x_BSD: Tensor) -> Tensor:
-        return x_BSD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+    def refuse_dropout(self) -> None:
+        """For kernels that drop nothing.
+
+        Raises:
+            ConfigError: in training, with a rate above zero.
+        """
+        if self.training and self.dropout:
+            raise ConfigError(
+                f"{self.implementation} drops no attention weights while training.",
+                received=f"attention_dropout={self.dropout:g}",
+                remedy="Set it to 0, or choose sdpa: model.set_attention('sdpa').",
+            )
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1))
 
 
 class EagerAttention(SelfAttention):
     """Scores, softmax and context, each in sight."""
 
+    implementation = "eager"
+    has_weights = True
+    takes_pair_masks = True
     attend = SelfAttention.attend_eagerly
 
 
 class SdpaAttention(SelfAttention):
     """PyTorch's fused ``scaled_dot_product_attention``, whose softmax is in fp32 inside."""
 
+    implementation = "sdpa"
+    has_weights = True
+    takes_pair_masks = True
+
     def attend(
-        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, mask: Mask | None
+        self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, columns: Tensor | None
     ) -> tuple[Tensor, None]:
-        columns_B11S = None if mask is None else mask.columns_B11S
         dropout = self.dropout if self.training else 0.0
+        if columns is not None and columns.dtype != torch.bool:
+            columns = columns.to(q_BNSH.dtype)
         context_BNSH = F.scaled_dot_product_attention(
-            q_BNSH, k_BNSH, v_BNSH, attn_mask=columns_B11S, dropout_p=dropout
+            q_BNSH, k_BNSH, v_BNSH, attn_mask=columns, dropout_p=dropout
         )
         return context_BNSH, None
-
-
-IMPLEMENTATIONS: dict[str, type[SelfAttention]] = {"eager": EagerAttention, "sdpa": SdpaAttention}
-
-
-def attention(config: EncoderConfig) -> SelfAttention:
-    """The self-attention of one block, of the implementation that the configuration names.
-
-    Raises:
-        ConfigError: there is no such implementation.
-    """
-    implementation = config.attn_implementation
-    if not isinstance(implementation, str) or implementation not in IMPLEMENTATIONS:
-        raise ConfigError(
-            f"attn_implementation must be one of {', '.join(IMPLEMENTATIONS)}.",
-            received=f"attn_implementation={implementation!r}",
-            remedy="Choose sdpa unless you have a reason.",
-        )
-    return IMPLEMENTATIONS[implementation](config)

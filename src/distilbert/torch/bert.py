@@ -1,4 +1,7 @@
-"""BERT, as a teacher: DistilBERT's blocks with token types and a pooler, from published BERT folders."""
+"""BERT, as a teacher: DistilBERT's blocks with token types and a pooler, from published BERT folders.
+
+It has the same five heads (Devlin et al. 2019, section 4); those that read one token read the pooler's.
+"""
 
 from typing import Any
 
@@ -6,11 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from distilbert.core.config import BertConfig
-from distilbert.core.parameters import Head, Parameter
-from distilbert.torch.attention import Mask
-from distilbert.torch.encoder import Embeddings, Transformer, chosen, head_mask_per_layer
-from distilbert.torch.heads import MaskedLanguageModel, SequenceClassifier
-from distilbert.torch.pretrained import PreTrainedModel
+from distilbert.core.parameters import Parameter
+from distilbert.torch.embeddings import Embeddings
+from distilbert.torch.encoder import Encoder, Transformer
+from distilbert.torch.headed import HeadedModel
+from distilbert.torch.heads import (
+    MaskedLanguageModel,
+    MultipleChoiceModel,
+    QuestionAnsweringModel,
+    SequenceClassifier,
+    TokenClassifier,
+)
 
 
 class Pooler(nn.Module):
@@ -24,12 +33,12 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(first_BD))
 
 
-class BertModel(PreTrainedModel):
-    """The encoder without a head (Devlin et al. 2019).
+class BertModel(Encoder):
+    """The encoder without a head.
 
     Args:
         config: its sizes.
-        pooled: with the pooler, which a masked language model does not read.
+        pooled: with the pooler, which some heads do not read.
 
     Raises:
         ConfigError: sizes that do not go together.
@@ -50,66 +59,53 @@ class BertModel(PreTrainedModel):
         names = {name for name, _ in self.named_parameters()}
         return tuple(parameter for parameter in super().manifest if parameter.key in names)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        token_type_ids: Tensor | None = None,
-    ) -> Any:
-        """
-        Args:
-            token_type_ids: [B, S], 0 for the first text and 1 for the second; None means all 0.
 
-        The other arguments, and what comes back, are ``DistilBertModel``'s.
-        """
-        x_BSD = self.embeddings(input_ids, inputs_embeds, token_type_ids)
-        output = self.transformer(
-            x_BSD,
-            Mask.of(attention_mask, x_BSD),
-            head_mask_LN=head_mask_per_layer(head_mask, self.config),
-            output_attentions=chosen(output_attentions, self.config.output_attentions),
-            output_hidden_states=chosen(output_hidden_states, self.config.output_hidden_states),
-        )
-        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
-
-
-class BertForMaskedLM(MaskedLanguageModel):
-    """BERT with its masked-language-model head, tied to the word embeddings."""
-
+class _OnBert(HeadedModel):
     config_class = BertConfig
+    base_model_prefix = BertConfig.model_type
+    bert: BertModel
 
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.bert = BertModel(config, pooled=False)
-        self._build_head(config)
-
-    @property
-    def encoder(self) -> BertModel:
-        return self.bert
+    @classmethod
+    def encoder_class(cls, config: BertConfig) -> BertModel:
+        return BertModel(config, pooled=cls.head.reads_one_token)
 
 
-class BertForSequenceClassification(SequenceClassifier):
-    """BERT with a classifier over its pooler."""
+class _OverPooler(_OnBert):
+    """Dropout and linear over the pooler."""
 
-    config_class = BertConfig
-    head = Head.SEQUENCE_CLASSIFICATION
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.bert = BertModel(config)
-        rate = config.dropout if config.classifier_dropout is None else config.classifier_dropout
-        self.dropout = nn.Dropout(rate)
-        self.classifier = nn.Linear(config.dim, config.num_labels)
-        self.initialise()
-
-    @property
-    def encoder(self) -> BertModel:
-        return self.bert
+    def _build_head(self, config: Any) -> None:
+        self.dropout = nn.Dropout(_head_dropout(config))
+        self.classifier = nn.Linear(config.dim, self._outputs(config))
 
     def class_logits(self, first_BD: Tensor) -> Tensor:
         return self.classifier(self.dropout(self.bert.pooler(first_BD)))
+
+
+class BertForMaskedLM(_OnBert, MaskedLanguageModel):
+    """BERT with its masked-language-model head, tied to the word embeddings."""
+
+
+class BertForSequenceClassification(_OverPooler, SequenceClassifier):
+    """BERT with a classifier of whole texts."""
+
+
+class BertForMultipleChoice(_OverPooler, MultipleChoiceModel):
+    """BERT with a score for each of several texts, the greatest being the choice."""
+
+
+class BertForTokenClassification(_OnBert, TokenClassifier):
+    """BERT with a classifier of each token."""
+
+    def _build_head(self, config: Any) -> None:
+        self._build_token_head(config, dropout=_head_dropout(config))
+
+
+class BertForQuestionAnswering(_OnBert, QuestionAnsweringModel):
+    """BERT with two scores for each token: that the answer begins there, and that it ends there."""
+
+    def _build_head(self, config: Any) -> None:
+        self._build_span_head(config, dropout=0.0)
+
+
+def _head_dropout(config: BertConfig) -> float:
+    return config.dropout if config.classifier_dropout is None else config.classifier_dropout

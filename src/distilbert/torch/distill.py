@@ -83,7 +83,7 @@ class Distiller:
         device = pick_device(self.device)
         teacher, missing = open_language_model(folder, config, device=device)
         require_language_model(folder, missing, config)
-        student = masked_language_model(student_config(config, n_layers=len(kept)))
+        student = masked_language_model(student_config(config, layers=kept))
         student.assign(cut(config, teacher.arrays(), kept))
         if self.recipe.freeze_positions:
             key = base_prefix(student.config) + POSITION_EMBEDDINGS

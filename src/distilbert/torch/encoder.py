@@ -1,20 +1,26 @@
-"""The encoder: embeddings, blocks, and ``DistilBertModel``.
+"""The encoder: blocks one after the other, and what every base model does with them.
 
 A DistilBERT is a BERT with half the layers, no token types and no pooler. GELU is the erf form, LayerNorm's
 epsilon is ``LAYER_NORM_EPS``, and each block adds first and normalises after (post-LN). The same blocks
-make a BERT (``bert.py``). Shape letters stand in ``attention.py``.
+make both (``distilbert.py``, ``bert.py``). Shape letters stand in ``layout.py``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from distilbert.core.config import DistilBertConfig, EncoderConfig
+from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
-from distilbert.errors import DataError
-from distilbert.torch.attention import Mask, attention
+from distilbert.errors import ConfigError, DataError
+from distilbert.torch.attention import SelfAttention
+from distilbert.torch.batch import Batch, Reading, read
+from distilbert.torch.embeddings import Embeddings
+from distilbert.torch.implementations import attention, attention_class
+from distilbert.torch.layout import Layout
 from distilbert.torch.pretrained import PreTrainedModel
 
 ACTIVATIONS = {
@@ -34,61 +40,6 @@ def activation(config: EncoderConfig) -> Any:
     return config.activation if callable(config.activation) else ACTIVATIONS[config.activation]
 
 
-class Embeddings(nn.Module):
-    """Words and positions, and for a BERT token types, added and normalised."""
-
-    def __init__(self, config: EncoderConfig, *, type_vocab_size: int = 0) -> None:
-        super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
-        if type_vocab_size:
-            self.token_type_embeddings = nn.Embedding(type_vocab_size, config.dim)
-        self.LayerNorm = nn.LayerNorm(config.dim, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(
-        self,
-        input_ids_BS: Tensor | None,
-        inputs_embeds_BSD: Tensor | None,
-        token_type_ids_BS: Tensor | None = None,
-    ) -> Tensor:
-        if (input_ids_BS is None) == (inputs_embeds_BSD is None):
-            raise DataError(
-                "A model reads either input_ids or inputs_embeds.",
-                received="neither" if input_ids_BS is None else "both",
-                remedy="Give exactly one of them.",
-            )
-        x_BSD = self._words(input_ids_BS) if input_ids_BS is not None else inputs_embeds_BSD
-        assert x_BSD is not None
-        positions = self.position_embeddings.num_embeddings
-        if x_BSD.shape[1] > positions:
-            raise DataError(
-                "A text must not be longer than the model's position table.",
-                received=f"{x_BSD.shape[1]} tokens, with {positions} positions",
-                remedy=f"Cut the text to {positions} tokens: max_length={positions}.",
-            )
-        x_BSD = x_BSD + self.position_embeddings.weight[: x_BSD.shape[1]]
-        if hasattr(self, "token_type_embeddings"):
-            if token_type_ids_BS is None:
-                x_BSD = x_BSD + self.token_type_embeddings.weight[0]
-            else:
-                x_BSD = x_BSD + self.token_type_embeddings(token_type_ids_BS)
-        return self.dropout(self.LayerNorm(x_BSD))
-
-    def _words(self, input_ids_BS: Tensor) -> Tensor:
-        words = self.word_embeddings
-        # On a GPU this check would wait for the device; there the kernel itself asserts.
-        if input_ids_BS.device.type == "cpu" and input_ids_BS.numel() and not torch.compiler.is_compiling():
-            low, high = int(input_ids_BS.min()), int(input_ids_BS.max())
-            if low < 0 or high >= words.num_embeddings:
-                raise DataError(
-                    f"Every id must be in the vocabulary, 0 to {words.num_embeddings - 1}.",
-                    received=f"the id {low if low < 0 else high}",
-                    remedy="Use the tokenizer that was saved with the model.",
-                )
-        return words(input_ids_BS)
-
-
 class FeedForward(nn.Module):
     """Wider and back, with an activation between."""
 
@@ -98,9 +49,15 @@ class FeedForward(nn.Module):
         self.lin2 = nn.Linear(config.hidden_dim, config.dim)
         self.activation = activation(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.chunk = config.chunk_size_feed_forward
 
-    def forward(self, x_BSD: Tensor) -> Tensor:
-        return self.dropout(self.lin2(self.activation(self.lin1(x_BSD))))
+    def forward(self, x: Tensor) -> Tensor:
+        if self.chunk and x.dim() > 1:
+            return torch.cat([self._feed(part) for part in x.split(self.chunk, dim=-2)], dim=-2)
+        return self._feed(x)
+
+    def _feed(self, x: Tensor) -> Tensor:
+        return self.dropout(self.lin2(self.activation(self.lin1(x))))
 
 
 class Block(nn.Module):
@@ -109,9 +66,9 @@ class Block(nn.Module):
     A BERT drops some of what its attention gives; a DistilBERT does not.
     """
 
-    def __init__(self, config: EncoderConfig, *, attended_dropout: float = 0.0) -> None:
+    def __init__(self, config: EncoderConfig, *, layer: int, attended_dropout: float = 0.0) -> None:
         super().__init__()
-        self.attention = attention(config)
+        self.attention = attention(config, layer=layer)
         self.attended_dropout = nn.Dropout(attended_dropout)
         self.sa_layer_norm = nn.LayerNorm(config.dim, eps=config.layer_norm_eps)
         self.ffn = FeedForward(config)
@@ -119,17 +76,18 @@ class Block(nn.Module):
 
     def forward(
         self,
-        x_BSD: Tensor,
-        mask: Mask | None,
-        *,
+        x: Tensor,
+        layout: Layout,
         head_mask_N: Tensor | None = None,
         with_weights: bool = False,
+        first_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        attended_BSD, weights_BNSS = self.attention(
-            x_BSD, mask, head_mask_N=head_mask_N, with_weights=with_weights
+        attended, weights_BNSS = self.attention(
+            x, layout, head_mask_N=head_mask_N, with_weights=with_weights, first_only=first_only
         )
-        x_BSD = self.sa_layer_norm(x_BSD + self.attended_dropout(attended_BSD))
-        return self.output_layer_norm(x_BSD + self.ffn(x_BSD)), weights_BNSS
+        before = layout.first(x) if first_only else x
+        x = self.sa_layer_norm(before + self.attended_dropout(attended))
+        return self.output_layer_norm(x + self.ffn(x)), weights_BNSS
 
 
 class Transformer(nn.Module):
@@ -138,87 +96,205 @@ class Transformer(nn.Module):
     def __init__(self, config: EncoderConfig, *, attended_dropout: float = 0.0) -> None:
         super().__init__()
         self.layer = nn.ModuleList(
-            Block(config, attended_dropout=attended_dropout) for _ in range(config.n_layers)
+            Block(config, layer=i, attended_dropout=attended_dropout) for i in range(config.n_layers)
         )
+        #: Calls a block in training so that its activations are computed again in backward, or None.
+        self.recompute: Callable[..., Any] | None = None
 
     def forward(
         self,
-        x_BSD: Tensor,
-        mask: Mask | None,
+        x: Tensor,
+        layout: Layout,
         *,
         head_mask_LN: Tensor | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
+        first_only: bool = False,
     ) -> BaseModelOutput:
-        states, attentions = [x_BSD], []
+        """
+        Returns:
+            States as the layout says; with ``first_only`` the last ones are those of first tokens alone.
+        """
+        states, attentions = [x], []
+        last = len(self.layer) - 1
         for i, block in enumerate(self.layer):
             head_mask_N = None if head_mask_LN is None else head_mask_LN[i]
-            x_BSD, weights_BNSS = block(x_BSD, mask, head_mask_N=head_mask_N, with_weights=output_attentions)
-            states.append(x_BSD)
+            run = self.recompute or _run if self.training else _run
+            x, weights_BNSS = run(block, x, layout, head_mask_N, output_attentions, first_only and i == last)
+            if output_hidden_states:
+                states.append(x)
             attentions.append(weights_BNSS)
-        if mask is not None:
-            kept = states if output_hidden_states else states[-1:]
-            states[-len(kept) :] = [mask.zero_padding(state_BSD) for state_BSD in kept]
         return BaseModelOutput(
-            last_hidden_state=states[-1],
+            last_hidden_state=x,
             hidden_states=tuple(states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
 
 
-class DistilBertModel(PreTrainedModel):
-    """The encoder without a head (Sanh et al. 2019).
+def _run(block: nn.Module, *given: Any) -> Any:
+    return block(*given)
 
-    Args:
-        config: its sizes. ``config.attn_implementation`` is "sdpa" (default) or "eager".
 
-    Raises:
-        ConfigError: sizes that do not go together.
+class Encoder(PreTrainedModel):
+    """A base model: embeddings and blocks. Abstract.
+
+    A final class makes both in its constructor and names its configuration's class.
+
+    Attributes:
+        packing: take padding out of what it is given, and put it back into what it gives.
     """
 
-    config_class = DistilBertConfig
+    packing = True
+    embeddings: Embeddings
+    transformer: Transformer
 
-    def __init__(self, config: DistilBertConfig) -> None:
-        super().__init__(config)
-        self.embeddings = Embeddings(config)
-        self.transformer = Transformer(config)
-        self.initialise()
+    @property
+    def encoder(self) -> "Encoder":
+        return self
 
     def forward(
         self,
-        input_ids: Tensor | None = None,
+        input_ids: Any = None,
         attention_mask: Tensor | None = None,
         head_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
     ) -> Any:
         """
         Args:
-            input_ids: [B, S].
-            attention_mask: [B, S], 1 for live tokens and 0 for padding; None means all are live.
+            input_ids: [B, S], or a ``PackedBatch``, which takes the place of all other inputs.
+            attention_mask: [B, S], 1 for live tokens and 0 for padding; None means all are live. Or
+                [B, 1 or N, S, S], True where a token may attend, or numbers to add to the scores.
             head_mask: [N] or [L, N], a factor for each head's contribution.
             inputs_embeds: [B, S, D], in the place of ``input_ids``.
             output_attentions: return the weights of every block, [B, N, S, S] each.
             output_hidden_states: return the states before, between and after the blocks.
             return_dict: False gives a plain tuple.
+            position_ids: [B, S] or [S]; None counts the columns from 0.
+            token_type_ids: [B, S], of a BERT: 0 for the first text and 1 for the second; None means all
+                0. A DistilBERT has none: zeros pass, with a warning.
 
         Returns:
-            ``last_hidden_state`` [B, S, D], zero where there is padding, and what was asked for.
+            ``last_hidden_state`` [B, S, D], zero where there is padding, and what was asked for. For a
+            packed batch the states lie end to end, [T, D], text after text.
 
         Raises:
-            DataError: shapes or ids that do not fit the model.
+            ConfigError: the attention cannot do what is asked of it.
+            DataError: shapes or values that do not fit the model.
         """
-        x_BSD = self.embeddings(input_ids, inputs_embeds)
-        output = self.transformer(
-            x_BSD,
-            Mask.of(attention_mask, x_BSD),
+        attentions = chosen(output_attentions, self.config.output_attentions)
+        hidden_states = chosen(output_hidden_states, self.config.output_hidden_states)
+        batch = input_ids if isinstance(input_ids, Batch) else None
+        if batch is None:
+            batch = self.batch(
+                input_ids,
+                attention_mask,
+                inputs_embeds,
+                position_ids,
+                token_type_ids,
+                output_attentions=attentions,
+            )
+        output: BaseModelOutput = self.transformer(
+            self.embeddings(batch),
+            batch.layout,
             head_mask_LN=head_mask_per_layer(head_mask, self.config),
-            output_attentions=chosen(output_attentions, self.config.output_attentions),
-            output_hidden_states=chosen(output_hidden_states, self.config.output_hidden_states),
+            output_attentions=attentions,
+            output_hidden_states=hidden_states,
+            first_only=batch.first_only and not hidden_states,
         )
+        if batch is not input_ids:
+            output = BaseModelOutput(
+                last_hidden_state=batch.layout.restore(output.last_hidden_state),
+                hidden_states=restored(output.hidden_states, batch.layout),
+                attentions=output.attentions,
+            )
         return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def batch(
+        self,
+        input_ids: Any,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        output_attentions: bool = False,
+        first_only: bool = False,
+    ) -> Batch:
+        """What ``forward`` is given, checked and laid out; ``forward`` takes it in the place of it all."""
+        kind = type(self._attentions[0])
+        if output_attentions and not kind.has_weights:
+            raise ConfigError(
+                f"{kind.implementation} has no attention weights to show.",
+                received="output_attentions=True",
+                remedy="Choose sdpa or eager: model.set_attention('sdpa').",
+            )
+        return read(
+            self.config,
+            Reading(self.packing, kind.takes_pair_masks, output_attentions, first_only),
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            position_ids=position_ids,
+            token_type_ids=token_type_ids,
+            device=self.device,
+        )
+
+    @property
+    def _attentions(self) -> list[SelfAttention]:
+        return [block.attention for block in self.transformer.layer]  # type: ignore[misc]
+
+    def _set_attention(self, implementation: str, packing: bool | None) -> None:
+        kind = attention_class(implementation)
+        self.config.attn_implementation = implementation
+        if packing is not None:
+            self.packing = packing
+        for i, old in enumerate(self._attentions):
+            with torch.device("meta"):
+                new = kind(self.config, layer=i)
+            for name, module in old.named_children():
+                setattr(new, name, module)
+            self._replace(i, new)
+
+    def _prune(self) -> None:
+        """Let go of the heads that the configuration says are pruned."""
+        for i, old in enumerate(self._attentions):
+            with torch.device("meta"):
+                new = type(old)(self.config, layer=i)
+            size = old.attention_head_size
+            starts = [old.heads.index(head) * size for head in new.heads]
+            kept = torch.cat([torch.arange(start, start + size) for start in starts]).to(self.device)
+            _take(new.q_lin, old.q_lin, kept, axis=0)
+            _take(new.k_lin, old.k_lin, kept, axis=0)
+            _take(new.v_lin, old.v_lin, kept, axis=0)
+            _take(new.out_lin, old.out_lin, kept, axis=1)
+            self._replace(i, new)
+
+    def _replace(self, layer: int, new: SelfAttention) -> None:
+        block = self.transformer.layer[layer]
+        new.dropout = self._attentions[layer].dropout
+        block.attention = new.train(block.training)
+
+    def _set_recomputing(self, how: dict[str, Any] | None) -> None:
+        self.transformer.recompute = None if how is None else lambda *given: checkpoint(*given, **how)
+
+
+def _take(new: nn.Linear, old: nn.Linear, kept: Tensor, *, axis: int) -> None:
+    """Give a linear map some of another's rows (axis 0, its bias too) or columns (axis 1)."""
+    with torch.no_grad():
+        weight = old.weight.index_select(axis, kept)
+        bias = old.bias.index_select(0, kept) if axis == 0 else old.bias.clone()
+    new.weight = nn.Parameter(weight, requires_grad=old.weight.requires_grad)
+    new.bias = nn.Parameter(bias, requires_grad=old.bias.requires_grad)
+
+
+def restored(states: tuple[Tensor, ...] | None, layout: Layout) -> tuple[Tensor, ...] | None:
+    """Hidden states in the shape of the batch that they came from."""
+    return None if states is None else tuple(layout.restore(state) for state in states)
 
 
 def chosen(asked: bool | None, usual: bool) -> bool:

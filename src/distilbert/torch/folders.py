@@ -15,12 +15,8 @@ from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.bert import BertForMaskedLM, BertForSequenceClassification
-from distilbert.torch.heads import (
-    DistilBertForMaskedLM,
-    DistilBertForSequenceClassification,
-    MaskedLanguageModel,
-    SequenceClassifier,
-)
+from distilbert.torch.distilbert import DistilBertForMaskedLM, DistilBertForSequenceClassification
+from distilbert.torch.heads import MaskedLanguageModel, SequenceClassifier
 from distilbert.torch.pretrained import PreTrainedModel
 
 

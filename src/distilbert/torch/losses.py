@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.errors import DataError
+from distilbert.torch.recording import is_recording
 
 
 def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor) -> Tensor:
@@ -34,11 +35,65 @@ def cosine_sum(student_TD: Tensor, teacher_TD: Tensor) -> Tensor:
     return (1.0 - cosines_T).sum()
 
 
-def token_loss(logits_BSV: Tensor, labels_BS: Tensor) -> Tensor:
-    """Mean negative log-likelihood of the labels that are not ``IGNORED_LABEL``."""
-    return F.cross_entropy(
-        _at_least_fp32(logits_BSV.flatten(0, -2)), labels_BS.flatten(), ignore_index=IGNORED_LABEL
-    )
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean negative log-likelihood of the labels that are not ``IGNORED_LABEL``; 0 where none is.
+
+    Args:
+        logits: [..., C].
+        labels: [...].
+
+    Raises:
+        DataError: a label that is no class.
+    """
+    return _mean_likelihood(logits.flatten(0, -2), labels.flatten(), what="labels")
+
+
+def choice_loss(logits: Tensor, labels_B: Tensor) -> Tensor:
+    """Mean negative log-likelihood of the right choices.
+
+    Args:
+        logits: [B, choices], or of a packed batch [B * choices].
+        labels_B: the number of the right choice.
+
+    Raises:
+        DataError: one label for each question is not what there is, or one is no choice.
+    """
+    questions = labels_B.numel()
+    if (logits.dim() == 2 and len(logits) != questions) or not questions or logits.numel() % questions:
+        raise DataError(
+            "A multiple choice has one label for each question.",
+            received=f"labels {list(labels_B.shape)} for logits {list(logits.shape)}",
+            remedy="Give labels the shape [B].",
+        )
+    return _mean_likelihood(logits.reshape(questions, -1), labels_B.reshape(questions), what="labels")
+
+
+def span_loss(start_BS: Tensor, end_BS: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
+    """Mean of the negative log-likelihoods of where answers begin and end.
+
+    Positions past the row, or at padding (the lowest logit), are not counted; those below 0 are read as 0.
+
+    Raises:
+        DataError: positions that are not one whole number for each row.
+    """
+    losses = []
+    for what, logits_BS, given in (
+        ("start_positions", start_BS, start_positions),
+        ("end_positions", end_BS, end_positions),
+    ):
+        rows, length = logits_BS.shape
+        if given.numel() != rows:
+            raise DataError(
+                f"{what} has one number for each row.",
+                received=f"{what} {list(given.shape)} for {rows} rows",
+                remedy="Give it the shape [B].",
+            )
+        at_B = given.reshape(rows).clamp(0, length)
+        lowest = torch.finfo(logits_BS.dtype).min
+        padding_B = logits_BS.gather(1, at_B.long().clamp(max=length - 1)[:, None])[:, 0] == lowest
+        labels_B = at_B.masked_fill((at_B == length) | padding_B, IGNORED_LABEL)
+        losses.append(_mean_likelihood(logits_BS, labels_B, what=what))
+    return (losses[0] + losses[1]) / 2
 
 
 def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig) -> Tensor:
@@ -50,7 +105,6 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
     Raises:
         DataError: the labels' shape is not the one that this loss takes.
     """
-    logits_BC = _at_least_fp32(logits_BC)
     whole = not labels.is_floating_point()
     kind = config.problem_type
     if kind is None:
@@ -65,10 +119,37 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
             remedy="Set config.problem_type where this is not the kind you mean.",
         )
     if single:
-        return F.cross_entropy(logits_BC, labels.reshape(wanted))
+        return _mean_likelihood(logits_BC, labels.reshape(wanted), what="labels")
+    logits_BC = _at_least_fp32(logits_BC)
+    truth = labels.reshape(wanted).to(logits_BC.dtype)
     if kind == "regression":
-        return F.mse_loss(logits_BC, labels.reshape(wanted).to(logits_BC.dtype))
-    return F.binary_cross_entropy_with_logits(logits_BC, labels.reshape(wanted).to(logits_BC.dtype))
+        return F.mse_loss(logits_BC, truth)
+    return F.binary_cross_entropy_with_logits(logits_BC, truth)
+
+
+def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tensor:
+    """Mean negative log-likelihood of the labels that count; their number divides once."""
+    if labels_T.is_floating_point() or labels_T.dtype == torch.bool:
+        raise DataError(
+            f"{what} must be whole numbers.",
+            received=str(labels_T.dtype).removeprefix("torch."),
+            remedy=f"Give {what}.long(), if they are class ids.",
+        )
+    classes = logits_TC.shape[-1]
+    if labels_T.device.type == "cpu" and not is_recording():
+        wrong = ((labels_T < 0) | (labels_T >= classes)) & (labels_T != IGNORED_LABEL)
+        if bool(wrong.any()):
+            raise DataError(
+                f"{what} must be from 0 to {classes - 1}, or {IGNORED_LABEL} where they do not count.",
+                received=f"{int(labels_T[wrong][0])}",
+                remedy="Check num_labels, or the tokenizer that made them.",
+            )
+    labels_T = labels_T.long()
+    # In one step, so that half-precision logits never stand in memory once more in full precision.
+    wide = torch.promote_types(logits_TC.dtype, torch.float32)
+    likelihoods_TC = F.log_softmax(logits_TC, dim=-1, dtype=wide)
+    total = F.nll_loss(likelihoods_TC, labels_T, ignore_index=IGNORED_LABEL, reduction="sum")
+    return total / (labels_T != IGNORED_LABEL).sum().clamp(min=1)
 
 
 def _at_least_fp32(x: Tensor) -> Tensor:

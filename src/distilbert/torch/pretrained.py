@@ -1,4 +1,4 @@
-"""What every model class has: initial weights, folders in and folders out."""
+"""What every model class has: initial weights, tied ones, folders in and folders out."""
 
 import logging
 import os
@@ -27,18 +27,23 @@ from distilbert.core.parameters import (
 from distilbert.core.publishing import Publishable
 from distilbert.core.weight_files import MAX_SHARD_BYTES, Arrays, Weights, byte_count
 from distilbert.errors import ConfigError
+from distilbert.torch import pytrees as _pytrees  # noqa: F401  # outputs pass through what takes trees
+from distilbert.torch.adjustable import Adjustable
+from distilbert.torch.embeddings import sinusoids
 from distilbert.torch.loading import StateDict, changed, chosen_device, chosen_dtype, fill
 from distilbert.torch.tensors import as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
 
-class PreTrainedModel(nn.Module, Publishable):
+class PreTrainedModel(nn.Module, Adjustable, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
     _has_weights = True
     head: ClassVar[Head] = Head.NONE
     config_class: ClassVar[type[EncoderConfig]]
+    #: The attribute that a model with a head has its encoder under.
+    base_model_prefix: ClassVar[str]
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -50,6 +55,9 @@ class PreTrainedModel(nn.Module, Publishable):
             )
         config.check()
         self.config = config
+        self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_ties)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_tied_again)  # type: ignore[no-untyped-call]
 
     @property
     def manifest(self) -> tuple[Parameter, ...]:
@@ -64,9 +72,39 @@ class PreTrainedModel(nn.Module, Publishable):
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
-    def num_parameters(self) -> int:
-        """How many numbers the model has; a tied table counts once."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    @property
+    def base_model(self) -> "PreTrainedModel":
+        """The encoder, of a model with a head; else the model itself."""
+        return self.encoder
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers the model has; a tied table counts once.
+
+        Args:
+            only_trainable: of those that learn.
+            exclude_embeddings: without the tables of words, positions and token types.
+        """
+        roles = {parameter.key: parameter.role for parameter in self.manifest}
+        return sum(
+            parameter.numel()
+            for name, parameter in self.named_parameters()
+            if (parameter.requires_grad or not only_trainable)
+            and not (exclude_embeddings and roles.get(name) is Role.EMBEDDING)
+        )
+
+    def extra_repr(self) -> str:
+        config = self.config
+        return (
+            f"{config.n_layers} layers of {config.n_heads} heads, width {config.dim}, "
+            f"{self.num_parameters():,} parameters in {_name(self.dtype)} on {self.device}, "
+            f"{config.attn_implementation}"
+        )
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # What replaces parameters, as to_empty() does, does so once for each of their names.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.tie_weights()
+        return self
 
     def initialise(self) -> None:
         """Draw this class's own weights; inside a model with a head the encoder has drawn its own."""
@@ -93,11 +131,8 @@ class PreTrainedModel(nn.Module, Publishable):
                     tensor[self.config.pad_token_id] = 0.0
                 sinusoidal = getattr(self.config, "sinusoidal_pos_embds", False)
                 if parameter.key.endswith(POSITION_EMBEDDINGS) and sinusoidal:
-                    tensor.copy_(_sinusoids(*parameter.shape))
+                    tensor.copy_(sinusoids(*parameter.shape))
                     tensor.requires_grad_(False)
-
-    def tie_weights(self) -> None:
-        """Let tied parameters be one tensor again, after something has replaced them."""
 
     @classmethod
     def from_pretrained(
@@ -230,9 +265,7 @@ class PreTrainedModel(nn.Module, Publishable):
         """A model whose numbers are whatever the memory held: all of them have yet to be set."""
         with torch.device("meta"):
             model = cls(config)
-        model.to(dtype).to_empty(device=device)
-        model.tie_weights()
-        return model
+        return model.to(dtype).to_empty(device=device)
 
     def load(self, folder: str | Path, *, dtype: torch.dtype, skip: tuple[Parameter, ...] = ()) -> LoadReport:
         """Take the folder's weights; those that are missing, or to be skipped, keep what they have."""
@@ -299,9 +332,20 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _sinusoids(positions: int, width: int) -> Tensor:
-    """Sines in the even columns and cosines in the odd ones (Vaswani et al. 2017, section 3.5)."""
-    columns = torch.arange(width)
-    exponents = 2 * (columns // 2).double() / width
-    angles = torch.arange(positions).double()[:, None] / 10000**exponents
-    return torch.where(columns % 2 == 0, angles.sin(), angles.cos()).float()
+def _without_ties(model: PreTrainedModel, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """A tied array stands once in a state, as in a file; safetensors refuses one under two names."""
+    for parameter in model.manifest:
+        if parameter.tied_to:
+            state.pop(prefix + parameter.key, None)
+
+
+def _with_ties(model: PreTrainedModel, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A state is taken with and without its tied arrays, strictly too."""
+    for parameter in model.manifest:
+        if parameter.tied_to and prefix + parameter.tied_to in state:
+            state[prefix + parameter.key] = state[prefix + parameter.tied_to]
+
+
+def _tied_again(model: PreTrainedModel, _: Any) -> None:
+    """After ``assign=True``, which replaces parameters."""
+    model.tie_weights()

@@ -1,0 +1,71 @@
+"""The configuration and the tokenizer that a folder asks for."""
+
+from pathlib import Path
+from typing import Any
+
+from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
+from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.text import DistilBertTokenizer, DistilBertTokenizerFast
+from distilbert.errors import ConfigError
+
+
+class AutoConfig:
+    """``DistilBertConfig`` or ``BertConfig``."""
+
+    def __init__(self) -> None:
+        raise ConfigError(
+            "AutoConfig chooses a class and has no objects.",
+            received="AutoConfig()",
+            remedy="Use AutoConfig.from_pretrained(folder).",
+        )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **keywords: Any) -> EncoderConfig:
+        """From the ``config.json`` of a folder or of its repository on a hub; further keywords change fields.
+
+        Raises:
+            CheckpointError: there is no such file, or it is not JSON.
+            ConfigError: the model is neither a DistilBERT nor a BERT.
+        """
+        where, changes = hub_keywords(keywords)
+        folder = local_folder(pretrained_model_name_or_path, wanted={Part.CONFIG}, **where)
+        return read_config(folder, **changes)
+
+    @classmethod
+    def for_model(cls, model_type: str, **fields: Any) -> EncoderConfig:
+        """A new configuration: of "distilbert" or "bert".
+
+        Raises:
+            ConfigError: another type.
+        """
+        kinds: dict[str, type[EncoderConfig]] = {k.model_type: k for k in (DistilBertConfig, BertConfig)}
+        if model_type not in kinds:
+            raise ConfigError(
+                f"model_type must be one of {', '.join(kinds)}.",
+                received=f"model_type={model_type!r}",
+                remedy="Choose one of them.",
+            )
+        return kinds[model_type](**fields)
+
+
+class AutoTokenizer:
+    """``DistilBertTokenizerFast``, or with ``use_fast=False`` ``DistilBertTokenizer``; for a BERT as well."""
+
+    def __init__(self) -> None:
+        raise ConfigError(
+            "AutoTokenizer chooses a class and has no objects.",
+            received="AutoTokenizer()",
+            remedy="Use AutoTokenizer.from_pretrained(folder).",
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, use_fast: bool = True, **keywords: Any
+    ) -> DistilBertTokenizer | DistilBertTokenizerFast:
+        """From a model's folder or from a hub; the keywords are the class's own.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+        """
+        kind = DistilBertTokenizerFast if use_fast else DistilBertTokenizer
+        return kind.from_pretrained(pretrained_model_name_or_path, **keywords)

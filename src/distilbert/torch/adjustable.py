@@ -1,0 +1,184 @@
+"""What can be changed of a model once it is built: tables, heads, attention, memory for time."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from distilbert.core import rules
+from distilbert.core.config import EncoderConfig
+from distilbert.torch.embeddings import sinusoids
+
+if TYPE_CHECKING:
+    from distilbert.torch.encoder import Encoder
+
+#: Of the covariance of the rows that a new row is drawn by around their mean.
+_SPREAD = 1e-9
+
+
+class Adjustable:
+    """The part of every model class that changes what is there. Mixed into ``PreTrainedModel``."""
+
+    config: EncoderConfig
+
+    @property
+    def encoder(self) -> "Encoder":
+        """The base model: of a model with a head, what the head stands on."""
+        raise NotImplementedError
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The table of words."""
+        return self.encoder.embeddings.word_embeddings
+
+    def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
+        """Put another table of words in its place."""
+        self.encoder.embeddings.word_embeddings = new_embeddings
+        self.tie_weights()
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The projection onto the vocabulary, where the model has one."""
+        return None
+
+    def get_position_embeddings(self) -> nn.Embedding:
+        """The table of positions."""
+        return self.encoder.embeddings.position_embeddings
+
+    def tie_weights(self) -> None:
+        """Let tied parameters be one tensor again, after something has replaced them."""
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Give the model another number of words: after ``tokenizer.add_tokens``, ``len(tokenizer)``.
+
+        Args:
+            new_num_tokens: rows of the table; None keeps their number.
+            pad_to_multiple_of: make it a multiple of this.
+            mean_resizing: draw new rows closely around the mean of the old ones, so that new words neither
+                win nor lose everywhere at first; else from N(0, ``initializer_range``).
+
+        Returns:
+            The table, the same module as before.
+
+        Raises:
+            ConfigError: a number that is no size, or none that the padding id is below.
+        """
+        words = self.get_input_embeddings()
+        count = words.num_embeddings if new_num_tokens is None else new_num_tokens
+        count = rules.integer(self.config.pad_token_id + 1)("new_num_tokens", count)
+        if pad_to_multiple_of is not None:
+            multiple = rules.integer(1)("pad_to_multiple_of", pad_to_multiple_of)
+            count = -(-count // multiple) * multiple
+        if count == words.num_embeddings:
+            return words
+        spread = None if mean_resizing else self.config.initializer_range
+        words.weight = _resized(words.weight, count, spread=spread)
+        words.num_embeddings = count
+        projector = self.get_output_embeddings()
+        if projector is not None:
+            if not self.config.tie_word_embeddings:
+                projector.weight = _resized(projector.weight, count, spread=spread)
+            projector.bias = _resized(projector.bias, count, spread=0.0)
+            projector.out_features = count
+        self.config.vocab_size = count
+        self.tie_weights()
+        return words
+
+    def resize_position_embeddings(self, new_num_position_embeddings: int) -> None:
+        """Give the model another number of positions; longer texts then pass, and want training.
+
+        Old rows stay. New ones are drawn from N(0, ``initializer_range``), or follow the sines of a
+        sinusoidal table.
+
+        Raises:
+            ConfigError: a number that is no size.
+        """
+        count = rules.integer(1)("new_num_position_embeddings", new_num_position_embeddings)
+        table = self.get_position_embeddings()
+        sinusoidal = getattr(self.config, "sinusoidal_pos_embds", False)
+        kept = min(table.num_embeddings, count)
+        table.weight = _resized(table.weight, count, spread=self.config.initializer_range)
+        if sinusoidal:
+            with torch.no_grad():
+                table.weight[kept:].copy_(sinusoids(count, self.config.dim)[kept:])
+        table.num_embeddings = count
+        self.config.max_position_embeddings = count
+
+    def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> None:
+        """Take heads out for good; ``config.pruned_heads`` keeps which, across saving and loading.
+
+        Args:
+            heads_to_prune: numbers of heads of the unpruned model, by layer; -1 is the last layer.
+
+        Raises:
+            ConfigError: a head or layer that is not there, or all heads of a layer.
+        """
+        layers = self.config.n_layers
+        pruned = {layer: set(heads) for layer, heads in self.config.pruned_heads.items()}
+        for layer, heads in heads_to_prune.items():
+            pruned.setdefault(layer + layers if layer < 0 else layer, set()).update(heads)
+        before = self.config.pruned_heads
+        self.config.pruned_heads = {layer: sorted(heads) for layer, heads in pruned.items()}
+        try:
+            self.config.check()
+        except ValueError:
+            self.config.pruned_heads = before
+            raise
+        self.encoder._prune()
+
+    def set_attention(self, implementation: str, *, packing: bool | None = None) -> None:
+        """Choose the attention anew.
+
+        Args:
+            implementation: "eager", "sdpa", "flex_attention" or "flash_attention_2".
+            packing: whether padding is taken out of what the model is given; None leaves that as it is.
+
+        Raises:
+            ConfigError: there is no such implementation.
+            MissingExtraError: it needs a package that is not installed.
+        """
+        self.encoder._set_attention(implementation, packing)
+
+    def set_attn_implementation(self, attn_implementation: str) -> None:
+        """``set_attention``, under the peer's name."""
+        self.set_attention(attn_implementation)
+
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        """In training, keep no activations within blocks, and compute them again in backward.
+
+        Args:
+            gradient_checkpointing_kwargs: of ``torch.utils.checkpoint``; ``use_reentrant`` is False
+                where they do not say.
+        """
+        self.encoder._set_recomputing({"use_reentrant": False, **(gradient_checkpointing_kwargs or {})})
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        self.encoder._set_recomputing(None)
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        return self.encoder.transformer.recompute is not None
+
+
+def _resized(old: Tensor, rows: int, *, spread: float | None) -> nn.Parameter:
+    """The first rows of a table, and new ones from N(0, ``spread``), or around the old ones' mean."""
+    new = old.new_empty((rows, *old.shape[1:]))
+    kept = min(len(old), rows)
+    with torch.no_grad():
+        new[:kept] = old[:kept]
+        if spread is not None:
+            new[kept:].normal_(0.0, spread) if spread else new[kept:].zero_()
+        elif rows > kept:
+            wide = old.double()
+            mean = wide.mean(0)
+            # Weighted sums of the rows' deviations have their covariance, without a factorisation of it.
+            noise = torch.randn((rows - kept, len(old)), dtype=wide.dtype, device=old.device)
+            new[kept:] = mean + noise @ (wide - mean) * (_SPREAD / len(old)) ** 0.5
+    return nn.Parameter(new, requires_grad=old.requires_grad)
