@@ -6,6 +6,7 @@ from models import CONFIGS, TEACHER, batch, scatter
 from peer import ATOL, largest_difference, peer_of
 from torch.nn import functional as F
 
+import distilbert
 from distilbert import (
     BertForMaskedLM,
     BertForSequenceClassification,
@@ -70,6 +71,95 @@ def test_masked_language_model_is_the_references() -> None:
         hidden = reference.encode(config, arrays, input_ids.numpy()).last_hidden_state
         told = reference.masked_lm_logits(config, arrays, hidden)
         assert abs(ours.numpy() - told).max() <= ATOL
+
+
+def of_kind(kind: str, head: str) -> torch.nn.Module:
+    return scatter(getattr(distilbert, f"{kind}For{head}")(TEACHER if kind == "Bert" else CONFIGS["usual"]))
+
+
+KINDS = pytest.mark.parametrize("kind", ["DistilBert", "Bert"])
+
+
+@KINDS
+def test_token_classifier(kind: str) -> None:
+    model = of_kind(kind, "TokenClassification")
+    input_ids, mask = batch(model.config, rows=6)
+    labels = torch.randint(0, 2, input_ids.shape).masked_fill(mask == 0, -100)
+    labels[0, :3] = -100
+    peer = peer_of(model)
+    full = full_batch(model.config)
+    assert_same_step(model, peer, *full, labels=labels[:4].clamp(min=0))
+    # Under padding the peer has logits of its own; a row without live tokens has none worth comparing.
+    ours, theirs = model(input_ids, mask, labels=labels), peer(input_ids, mask, labels=labels)
+    assert largest_difference(ours.loss, theirs.loss) <= ATOL
+    assert largest_difference(ours.logits, theirs.logits, mask) <= ATOL
+    assert not ours.logits[mask == 0].any()
+    unsaid = torch.full_like(labels, -100)
+    assert model(input_ids, mask, labels=unsaid).loss.item() == 0.0  # the peer's is no number
+
+
+@KINDS
+def test_masked_language_model_under_padding(kind: str) -> None:
+    model = of_kind(kind, "MaskedLM")
+    peer = peer_of(model)
+    for side in ("right", "left"):
+        input_ids, mask = batch(model.config, rows=6, side=side)
+        labels = torch.where((torch.rand(input_ids.shape) < 0.4) & (mask == 1), input_ids, -100)
+        model.zero_grad()
+        peer.zero_grad()
+        ours, theirs = model(input_ids, mask, labels=labels), peer(input_ids, mask, labels=labels)
+        assert largest_difference(ours.loss, theirs.loss) <= ATOL
+        assert largest_difference(ours.logits, theirs.logits, mask) <= ATOL
+        with torch.no_grad():  # where no gradient is wanted, logits are put back piece by piece
+            assert largest_difference(model(input_ids, mask).logits, ours.logits) <= ATOL
+
+
+@KINDS
+def test_multiple_choice(kind: str) -> None:
+    model = of_kind(kind, "MultipleChoice")
+    input_ids, _ = batch(model.config, rows=6)
+    input_ids = input_ids.unflatten(0, (2, 3))
+    assert_same_step(
+        model, peer_of(model), input_ids, torch.ones_like(input_ids), labels=torch.tensor([2, 0])
+    )
+    embedded = model.get_input_embeddings()(input_ids)
+    with torch.no_grad():
+        by_states = model(inputs_embeds=embedded).logits
+        assert largest_difference(by_states, model(input_ids).logits) <= ATOL
+
+
+@KINDS
+def test_question_answering(kind: str) -> None:
+    """Under padding the peer's answers may begin in it, so its logits are masked there as ours are."""
+    model = of_kind(kind, "QuestionAnswering")
+    peer = peer_of(model)
+    input_ids, full = full_batch(model.config)
+    length = input_ids.shape[1]
+    starts = torch.tensor([0, 5, length + 3, -2])  # past the row: not counted; below 0: read as 0
+    ends = torch.tensor([[3], [7], [length], [1]])
+    asked = {"start_positions": starts, "end_positions": ends}
+    ours, theirs = model(input_ids, full, **asked), peer(input_ids, full, **asked)
+    for name in ("loss", "start_logits", "end_logits"):
+        assert largest_difference(ours[name], theirs[name]) <= ATOL, name
+    ours.loss.backward()
+    theirs.loss.backward()
+    assert largest_difference(model.qa_outputs.weight.grad, peer.qa_outputs.weight.grad) <= ATOL
+    first = model.encoder.get_input_embeddings().weight.grad
+    assert largest_difference(first, peer.base_model.get_input_embeddings().weight.grad) <= ATOL
+
+    input_ids, mask = batch(model.config, rows=6)
+    keep = mask.sum(1) > 0
+    input_ids, mask = input_ids[keep], mask[keep]
+    starts = ends = mask.sum(1) - 1
+    ours = model(input_ids, mask, start_positions=starts, end_positions=ends)
+    theirs = peer(input_ids, mask)
+    assert largest_difference(ours.start_logits, theirs.start_logits, mask) <= ATOL
+    masked = [part.masked_fill(mask == 0, -1e30) for part in (theirs.start_logits, theirs.end_logits)]
+    told = sum(F.cross_entropy(part, at) for part, at in zip(masked, (starts, ends), strict=True)) / 2
+    assert largest_difference(ours.loss, told) <= ATOL
+    assert bool((ours.start_logits[mask == 0] == torch.finfo(torch.float32).min).all())
+    beyond = model(input_ids, mask, start_positions=mask.sum(1), end_positions=mask.sum(1)).loss
+    assert torch.isfinite(beyond)  # at padding, or past the row: not counted
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -6,9 +6,10 @@ from models import CONFIGS, batch, scatter
 from peer import ATOL, largest_difference, peer_of
 from torch.nn import functional as F
 
+import distilbert
 from distilbert import DistilBertModel
 from distilbert.torch import attention
-from distilbert.torch.layout import Padded
+from distilbert.torch.layout import Packed, Padded
 
 
 def tanh_gelu(model: DistilBertModel) -> None:
@@ -82,6 +83,54 @@ def test_a_mutant_fails(mutate: object) -> None:
     model, peer = model_and_peer()
     mutate(model)
     input_ids, mask = batch(model.config)
+    with torch.no_grad():
+        assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], mask) > 10 * ATOL
+
+
+def tanh_gelu_in_the_head(model: torch.nn.Module) -> None:
+    model.activation = lambda x: F.gelu(x, approximate="tanh")
+
+
+def no_relu(model: torch.nn.Module) -> None:
+    model.class_logits = lambda first_BD: model.classifier(model.pre_classifier(first_BD))
+
+
+def second_token(model: torch.nn.Module) -> None:
+    model.register_forward_pre_hook(lambda module, args: (args[0].roll(-1, dims=1), *args[1:]))
+
+
+def swapped_limits(model: torch.nn.Module) -> None:
+    with torch.no_grad():
+        model.qa_outputs.weight.copy_(model.qa_outputs.weight.flip(0))
+
+
+@pytest.mark.parametrize(
+    ("head", "mutate"),
+    [
+        ("MaskedLM", tanh_gelu_in_the_head),
+        ("SequenceClassification", no_relu),
+        ("SequenceClassification", second_token),
+        ("QuestionAnswering", swapped_limits),
+    ],
+)
+def test_a_mutant_of_a_head_fails(head: str, mutate: object) -> None:
+    model = scatter(getattr(distilbert, f"DistilBertFor{head}")(CONFIGS["usual"]))
+    peer = peer_of(model)
+    input_ids, mask = batch(model.config, rows=6)
+    keep = mask.sum(1) > 0
+    input_ids, mask = input_ids[keep], mask[keep]
+    live = None if head == "SequenceClassification" else mask
+    with torch.no_grad():
+        assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], live) <= ATOL
+        mutate(model)
+        assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], live) > 10 * ATOL
+
+
+def test_texts_that_see_each_other_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, peer = model_and_peer()
+    input_ids, mask = batch(model.config)
+    whole = property(lambda layout: [(1, sum(layout.lengths))])
+    monkeypatch.setattr(Packed, "runs", whole)
     with torch.no_grad():
         assert largest_difference(model(input_ids, mask)[0], peer(input_ids, mask)[0], mask) > 10 * ATOL
 

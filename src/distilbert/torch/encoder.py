@@ -6,6 +6,7 @@ make both (``distilbert.py``, ``bert.py``). Shape letters stand in ``layout.py``
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,11 +24,17 @@ from distilbert.torch.implementations import attention, attention_class
 from distilbert.torch.layout import Layout
 from distilbert.torch.pretrained import PreTrainedModel
 
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
+# Named functions all, so that a model can be pickled.
 ACTIVATIONS = {
     "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "quick_gelu": _quick_gelu,
     "relu": F.relu,
     "silu": F.silu,
     "swish": F.silu,
@@ -280,7 +287,7 @@ class Encoder(PreTrainedModel):
         block.attention = new.train(block.training)
 
     def _set_recomputing(self, how: dict[str, Any] | None) -> None:
-        self.transformer.recompute = None if how is None else lambda *given: checkpoint(*given, **how)
+        self.transformer.recompute = None if how is None else partial(checkpoint, **how)
 
 
 def _take(new: nn.Linear, old: nn.Linear, kept: Tensor, *, axis: int) -> None:
