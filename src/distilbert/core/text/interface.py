@@ -11,7 +11,7 @@ from distilbert.core.text.configured import Configured
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.rows import Rows, Segment
 from distilbert.core.text.samples import Text, samples
-from distilbert.errors import ConfigError
+from distilbert.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,19 @@ class Tokenizer(Configured):
         return self(list(batch_text_or_text_pairs), **arguments)
 
     def tokenize(
-        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+        self, text: Any, pair: Any = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
-        """The tokens of a text, or of a pair one after the other; the options are those of a call."""
+        """The tokens of a text, or of a pair one after the other; the options are those of a call.
+
+        Raises:
+            DataError: several texts.
+        """
+        if not isinstance(text, str) and not options.get("is_split_into_words"):
+            raise DataError(
+                "One text at a time comes apart into a list of tokens.",
+                received=f"a {type(text).__name__}",
+                remedy="Give a string, or its words with is_split_into_words=True.",
+            )
         ids = self(text, pair, add_special_tokens=add_special_tokens, verbose=False, **options)["input_ids"]
         tokens: list[str] = self.convert_ids_to_tokens(ids)
         return tokens
