@@ -67,27 +67,27 @@ def test_the_same_outputs_on_its_corpus(kind: str, folders: Path, tmp_path: Path
 
 
 def test_unknown_words_stay_unknown(folders: Path, tmp_path: Path) -> None:
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab", "abc", "##cd", "##d", "x", "##y", "<a>"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab", "abc", "##cd", "x", "##y", "<a>"]
     tokenizer = DistilBertTokenizerFast({token: i for i, token in enumerate(tokens)}, do_lower_case=True)
     tokenizer.add_tokens("<a>")
     content = DistilBertForMaskedLM.from_pretrained(folders / "distilbert").config.to_dict()
     config = DistilBertConfig.from_dict({**content, "vocab_size": len(tokens)})
     DistilBertForMaskedLM(config).save_pretrained(tmp_path / "odd")
     tokenizer.save_pretrained(tmp_path / "odd")
-    # After "abc" nothing goes on with "c"; without "abc", "ab" and "##cd" would be a word's pieces.
-    corpus = ["abcc ab x<a>ABCC", "x" * 101, "[UNK] ab", "abccd"]
+    # After "abc" nothing goes on with "d"; without "abc", "ab" and "##cd" would be the word's pieces.
+    corpus = ["abcd ab x<a>ABCD", "x" * 101, "[UNK] ab"]
     trim(tmp_path / "odd", corpus, out=tmp_path / "small", keep=["##cd"])
     small = DistilBertTokenizerFast.from_pretrained(tmp_path / "small")
-    assert small.tokenize("abcc") == ["[UNK]"]
+    assert small.tokenize("abcd") == ["[UNK]"]
     assert [small.tokenize(text) for text in corpus] == [tokenizer.tokenize(text) for text in corpus]
-    assert set(tokens) - set(small.get_vocab()) == {"##d", "##y"}
+    assert set(tokens) - set(small.get_vocab()) == {"##y"}
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=300, deadline=None, database=None)
 @given(
-    pieces=st.sets(st.text("abc", min_size=1, max_size=3), max_size=8),
-    further=st.sets(st.text("abc", min_size=1, max_size=3), max_size=8),
-    corpus=st.lists(st.text("abc", min_size=1, max_size=7), min_size=1, max_size=6),
+    pieces=st.sets(st.text("ab", min_size=1, max_size=4), min_size=3, max_size=8),
+    further=st.sets(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=4),
+    corpus=st.lists(st.text("ab", min_size=1, max_size=6), min_size=4, max_size=12),
 )
 def test_any_words_come_apart_as_before(pieces: set[str], further: set[str], corpus: list[str]) -> None:
     tokens = [

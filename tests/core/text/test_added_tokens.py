@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -216,19 +218,29 @@ def test_what_is_no_token(kind: type, method: str, given: Any, error: type, sent
     assert tokenizer.tokenize("a b") == ["a", "b"], "it is as before"
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads that take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_threads_that_add_tokens() -> None:
-    tokenizer = DistilBertTokenizer({**IDS, **{f"word{i}": len(IDS) + i for i in range(20_000)}})
-    start = Barrier(8)
+    tokenizer = DistilBertTokenizer(IDS)
+    start = Barrier(4)
 
     def add(thread: int) -> None:
         start.wait()
-        for i in range(5):
-            tokenizer.add_tokens(f"<{thread} {i}>")
+        for i in range(50):
+            tokenizer.add_tokens([f"<{thread} {i} {j}>" for j in range(4)])
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(add, range(8)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
     added = tokenizer.get_added_vocab()
-    assert len(added) == len(set(added.values())) == 5 + 40
+    assert len(added) == len(set(added.values())) == len(SPECIAL) + 800
 
 
 @each_kind
