@@ -110,6 +110,13 @@ def test_a_token_that_normalising_leaves_nothing_of_is_in_no_text(kind: type) ->
 
 
 @each_kind
+def test_of_tokens_that_look_alike_the_first_is_found(kind: type) -> None:
+    tokenizer = kind(IDS, do_lower_case=True)
+    tokenizer.add_tokens(["<é>", "<E>", AddedToken("<e>", special=True)])
+    assert tokenizer.tokenize("<e> <é> <E>") == ["<e>", "<é>", "<é>"]
+
+
+@each_kind
 def test_tokens_in_spaces_that_another_has_taken(kind: type) -> None:
     def spans(text: str, *tokens: AddedToken) -> list[tuple[int, int]]:
         tokenizer = kind(IDS, do_lower_case=True)

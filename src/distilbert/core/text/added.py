@@ -93,7 +93,7 @@ class Wanted(NamedTuple):
 
 def wanted(tokens: Iterable[tuple[int, AddedToken]], normalize: Callable[[str], str]) -> list[Wanted]:
     """The added tokens that a text can hold, with their ids."""
-    found: dict[tuple[str, bool | None], Wanted] = {}
+    found = []
     for i, token in tokens:
         text = normalize(token.content) if token.normalized else token.content
         if not text:
@@ -101,21 +101,23 @@ def wanted(tokens: Iterable[tuple[int, AddedToken]], normalize: Callable[[str], 
         if characters().unspaced.search(text) is None:
             # It may lie in the spaces that another token has taken; the library has no way back from there.
             token = replace(token, lstrip=False)
-        found[text, token.normalized] = Wanted(text, token, i)
-    return list(found.values())
+        found.append(Wanted(text, token, i))
+    return found
 
 
 class Finder:
     """Finds added tokens in a text: the leftmost, and of those the longest.
 
     Args:
-        tokens: to look for.
+        tokens: to look for. Of those that look alike the first is found.
         special_is_text: what a special token covers is left as text, and no other token is found there.
     """
 
     def __init__(self, tokens: Iterable[Wanted], *, special_is_text: bool = False) -> None:
         self._special_is_text = special_is_text
-        self._tokens = {text: (token, i) for text, token, i in tokens}
+        self._tokens: dict[str, tuple[AddedToken, int]] = {}
+        for text, token, i in tokens:
+            self._tokens.setdefault(text, (token, i))
         longest_first = sorted(self._tokens, key=len, reverse=True)
         # A pattern of alternatives takes the first that fits, hence the longest.
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

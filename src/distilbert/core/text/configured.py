@@ -98,7 +98,7 @@ class Configured(Assembly, Publishable):
         model_input_names: Sequence[str] | None = None,
     ) -> None:
         source = read_vocabulary(vocab_file, tokenizer_file)
-        additional_special_tokens = several("additional_special_tokens", additional_special_tokens)
+        additional_special_tokens = several("additional_special_tokens", additional_special_tokens or ())
         rules.number(3, float("inf"))("model_max_length", model_max_length)
         flags = {
             "do_lower_case": do_lower_case,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core import rules
 from distilbert.core.text.configured import Configured
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.rows import Rows, Segment
@@ -250,7 +251,8 @@ class Tokenizer(Configured):
         rows: list[np.ndarray[Any, np.dtype[np.int32]]] = []
         dropped: list[int] = []
         cls, sep = self.cls_token_id, self.sep_token_id
-        room = None if max_length is None else max_length - self.num_special_tokens_to_add()
+        longest = rules.optional(rules.integer(1))("max_length", max_length)
+        room = None if longest is None else longest - self.num_special_tokens_to_add()
         if room is not None and room < 0:
             raise ConfigError(
                 "A row must have room for its special tokens.",

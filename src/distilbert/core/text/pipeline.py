@@ -136,7 +136,8 @@ def cased_as(
     ):
         logger.warning(
             "do_lower_case must fit the vocabulary. Received: True, for a vocabulary where %d of %d tokens "
-            "have capitals, and %d accents. Use do_lower_case=False, or the uncased vocabulary.",
+            "have capitals, and %d accents. Use do_lower_case=False, for accents alone "
+            "strip_accents=False, or the uncased vocabulary.",
             capitals,
             len(tokens),
             accents,
