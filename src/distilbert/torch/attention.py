@@ -38,10 +38,9 @@ class SelfAttention(nn.Module):
     def __init__(self, config: EncoderConfig, *, layer: int) -> None:
         super().__init__()
         self.heads = kept_heads(config, layer)
-        self.dim = config.dim
         self.attention_head_size = config.dim // config.n_heads
+        self.dim = inside = self.n_heads * self.attention_head_size
         self.dropout = config.attention_dropout
-        inside = self.n_heads * self.attention_head_size
         self.q_lin = nn.Linear(config.dim, inside)
         self.k_lin = nn.Linear(config.dim, inside)
         self.v_lin = nn.Linear(config.dim, inside)
