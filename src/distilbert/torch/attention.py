@@ -82,7 +82,8 @@ class SelfAttention(nn.Module):
             q_BNSH = q[:, :, None] if first_only else q.transpose(1, 2)
             # Only the eager form has weights to show, so a call that asks for them runs it, as peers do.
             attend = self.attend_eagerly if with_weights else self.attend
-            context_BNSH, weights_BNSS = attend(q_BNSH, k.transpose(1, 2), v.transpose(1, 2), layout.columns)
+            columns = self._own(layout.columns, first_only=first_only)
+            context_BNSH, weights_BNSS = attend(q_BNSH, k.transpose(1, 2), v.transpose(1, 2), columns)
             context = context_BNSH[:, :, 0] if first_only else context_BNSH.transpose(1, 2)
         if head_mask_N is not None:
             head_mask_N = head_mask_N[self.heads].to(context.dtype)
@@ -142,6 +143,14 @@ class SelfAttention(nn.Module):
                 received=f"attention_dropout={self.dropout:g}",
                 remedy="Set it to 0, or choose sdpa: model.set_attention('sdpa').",
             )
+
+    def _own(self, columns: Tensor | None, *, first_only: bool) -> Tensor | None:
+        """Of a mask, what its own heads and the queries that are asked read."""
+        if columns is None:
+            return None
+        if columns.shape[1] > 1 and self.pruned_heads:
+            columns = columns[:, self.heads]
+        return columns[:, :, :1] if first_only else columns
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1))
