@@ -61,6 +61,7 @@ class EncoderConfig(Publishable):
     pruned_heads: dict[int, list[int]]
     return_dict: bool
     tie_word_embeddings: bool
+    torchscript: bool
 
     def _fill(self, sizes: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         """Set every field once: sizes, shared defaults, then what the caller named besides."""
@@ -126,7 +127,8 @@ class EncoderConfig(Publishable):
 
     @property
     def use_return_dict(self) -> bool:
-        return self.return_dict
+        """Whether a model answers by name; TorchScript's graphs answer with tuples."""
+        return self.return_dict and not self.torchscript
 
     def check(self) -> None:
         """Hold the rules across fields.

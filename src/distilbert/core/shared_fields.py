@@ -20,6 +20,7 @@ SHARED_DEFAULTS: dict[str, Any] = {
     "pruned_heads": {},
     "return_dict": True,
     "tie_word_embeddings": True,
+    "torchscript": False,
 }
 
 #: What is so where nothing else was said: facts of every encoder, and what only a file can tell. Neither
@@ -35,7 +36,6 @@ UNLESS_SAID: dict[str, Any] = {
     "sep_token_id": None,
     "task_specific_params": None,
     "tokenizer_class": None,
-    "torchscript": False,
     "transformers_version": None,
 }
 
@@ -49,4 +49,5 @@ SHARED_RULES: dict[str, Rule] = {
     "pruned_heads": rules.heads_by_layer,
     "return_dict": rules.flag,
     "tie_word_embeddings": rules.flag,
+    "torchscript": rules.flag,
 }

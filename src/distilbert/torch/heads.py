@@ -25,6 +25,7 @@ from distilbert.torch.batch import Batch
 from distilbert.torch.encoder import activation
 from distilbert.torch.headed import HeadedModel, labels_of
 from distilbert.torch.losses import choice_loss, classification_loss, span_loss, token_loss
+from distilbert.torch.recording import sizes
 
 
 class MaskedLanguageModel(HeadedModel):
@@ -305,7 +306,7 @@ def _choices(given: Tensor | None, *, axes: int) -> int:
             received=f"a batch {list(given.shape)}",
             remedy="Give each question its choices as rows: tensor[None] for a single question.",
         )
-    return 1 if given is None else given.shape[1]
+    return 1 if given is None else sizes(given)[1]
 
 
 def _flat(x: Any, axes: int) -> Any:

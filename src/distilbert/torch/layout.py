@@ -37,7 +37,7 @@ class Padded:
         if self.live_BS is None:
             return x_BSD[:, 0]
         columns_B = self.live_BS.int().argmax(dim=1)
-        return x_BSD[torch.arange(len(x_BSD), device=x_BSD.device), columns_B]
+        return x_BSD[torch.arange(x_BSD.shape[0], device=x_BSD.device), columns_B]
 
     def restore(self, x_BS: Tensor, fill: float = 0.0) -> Tensor:
         """The same, with ``fill`` at padding."""
