@@ -23,7 +23,8 @@ STILL = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0, "
 
 def tiny_config(**changes: Any) -> DistilBertConfig:
     sizes = {
-        "vocab_size": 60, "max_position_embeddings": 24, "n_layers": 2, "n_heads": 4, "dim": 32, "hidden_dim": 64
+        "vocab_size": 60, "max_position_embeddings": 24, "n_layers": 2, "n_heads": 4, "dim": 32,
+        "hidden_dim": 64,
     }  # fmt: skip
     return DistilBertConfig(**{**sizes, **STILL, **changes})
 

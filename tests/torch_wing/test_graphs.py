@@ -19,7 +19,8 @@ OTHERS = ((1, 1), (1, 9), (4, 1), (6, 24))
 
 def padded(name: str, **changes: Any) -> Any:
     """A graph computes padding, for its number of texts of each length would be another with each batch; so
-    does this, that what is compared is the graph."""
+    does this, that what is compared is the graph.
+    """
     model = tiny(name, **changes)
     model.set_attention(model.config.attn_implementation, packing=False)
     return model
