@@ -1,5 +1,6 @@
 """The six classes at a size at which a hundred of them cost nothing, and what each can be given."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,3 +54,26 @@ def answers(name: str, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
     if name.endswith("QuestionAnswering"):
         return {"start_positions": rows * 0, "end_positions": rows * 0}
     return {} if name.endswith("Model") else {"labels": rows % 2}
+
+
+TEXTS = (
+    "john smith lives in new york and works at acme .",
+    "it is bad",
+    "a film of rare charm , and of rare length",
+    "no",
+    "paris is the capital of france .",
+    "unlivable , unworkable , unlike it",
+)
+
+
+def tokenizers(folder: Path) -> tuple[Any, Any]:
+    """Our tokenizer and the peer's over one small vocabulary: the words above, and their pieces."""
+    words = dict.fromkeys(word for text in TEXTS for word in text.split() if not word.startswith("un"))
+    pieces = [*(f"##{word}" for word in ("s", "able", "livable", "workable", "like", "un")), "un"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *pieces]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    ours = distilbert.DistilBertTokenizerFast.from_pretrained(folder)
+    ours.save_pretrained(folder)
+    from transformers import DistilBertTokenizerFast
+
+    return ours, DistilBertTokenizerFast.from_pretrained(folder)

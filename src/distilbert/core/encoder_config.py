@@ -183,11 +183,14 @@ class EncoderConfig(Publishable):
         return self.aliases.get(name, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``config.json``: every size, and the rest where it differs from its default."""
+        """The content of ``config.json``: every size, and the rest where it differs from its default.
+
+        Whether tables are tied is said in any case: adapters that untie them look here.
+        """
         content = {
             name: value
             for name, value in vars(self).items()
-            if name not in SHARED_DEFAULTS or value != SHARED_DEFAULTS[name]
+            if name not in SHARED_DEFAULTS or name == "tie_word_embeddings" or value != SHARED_DEFAULTS[name]
         }
         content.pop("attn_implementation", None)  # how to compute, not what: a choice of each machine
         return {**content, "model_type": self.model_type}

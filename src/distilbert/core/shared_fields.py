@@ -26,6 +26,7 @@ SHARED_DEFAULTS: dict[str, Any] = {
 #: What is so where nothing else was said: facts of every encoder, and what only a file can tell. Neither
 #: attributes of the class nor written: a ``config.json`` that has one of these names has a field of it.
 UNLESS_SAID: dict[str, Any] = {
+    "_commit_hash": None,
     "add_cross_attention": False,
     "bos_token_id": None,
     "chunk_size_feed_forward": 0,

@@ -40,8 +40,10 @@ class MaskedLanguageModel(HeadedModel):
         self.vocab_projector = nn.Linear(config.dim, config.vocab_size)
 
     def tie_weights(self) -> None:
-        if self.config.tie_word_embeddings:
-            self.vocab_projector.weight = self.encoder.embeddings.word_embeddings.weight
+        table = self.get_input_embeddings()
+        # What wraps a table, as adapters do, has the weight of whichever copy is active: not what was tied.
+        if self.config.tie_word_embeddings and "weight" in table._parameters:
+            self.vocab_projector.weight = table.weight
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.vocab_projector

@@ -31,12 +31,13 @@ from distilbert.torch import pytrees as _pytrees  # noqa: F401  # outputs pass t
 from distilbert.torch.adjustable import Adjustable
 from distilbert.torch.embeddings import sinusoids
 from distilbert.torch.loading import StateDict, changed, chosen_device, chosen_dtype, fill
+from distilbert.torch.published import Published
 from distilbert.torch.tensors import as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
 
-class PreTrainedModel(nn.Module, Adjustable, Publishable):
+class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
     _has_weights = True
@@ -335,7 +336,7 @@ def _name(dtype: torch.dtype) -> str:
 def _without_ties(model: PreTrainedModel, state: dict[str, Any], prefix: str, _: Any) -> None:
     """A tied array stands once in a state, as in a file; safetensors refuses one under two names."""
     for parameter in model.manifest:
-        if parameter.tied_to:
+        if parameter.tied_to and prefix + parameter.tied_to in state:
             state.pop(prefix + parameter.key, None)
 
 

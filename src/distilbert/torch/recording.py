@@ -20,5 +20,5 @@ def sizes(x: Tensor) -> tuple[int, ...]:
     if not torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         return tuple(x.shape)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         return tuple(int(size) for size in x.shape)

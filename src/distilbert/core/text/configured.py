@@ -141,8 +141,8 @@ class Configured(Assembly, Publishable):
         # Peers write 1e30 for "no limit".
         self.model_max_length = int(min(model_max_length, UNLIMITED))
         self.padding_side, self.truncation_side = padding_side, truncation_side
-        if model_input_names is not None:
-            self.model_input_names = list(model_input_names)
+        # A list, as peers add to it.
+        self.model_input_names = list(model_input_names or type(self).model_input_names)
         super().__init__(
             source.ids,
             added={**source.added, **(added_tokens_decoder or {})},
