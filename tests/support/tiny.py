@@ -69,7 +69,11 @@ TEXTS = (
 def tokenizers(folder: Path) -> tuple[Any, Any]:
     """Our tokenizer and the peer's over one small vocabulary: the words above, and their pieces."""
     words = dict.fromkeys(word for text in TEXTS for word in text.split() if not word.startswith("un"))
-    pieces = [*(f"##{word}" for word in ("s", "able", "livable", "workable", "like", "un")), "un"]
+    pieces = [
+        *(f"##{word}" for word in ("s", "able", "livable", "workable", "like", "un", "on")),
+        "un",
+        "hens",
+    ]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *pieces]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     ours = distilbert.DistilBertTokenizerFast.from_pretrained(folder)

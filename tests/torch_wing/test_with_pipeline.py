@@ -65,7 +65,7 @@ TASKS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], Callable[[Any],
     **{
         f"entities, {how}": (
             "ner", "TokenClassification", {"id2label": TAGS}, {"aggregation_strategy": how},
-            lambda p: p(list(TEXTS)),
+            lambda p: p([*TEXTS, "it is acme.", "unlikes!unlivable"]),
         )
         for how in ("none", "simple", "first", "average", "max")
     },
