@@ -61,6 +61,7 @@ class EncoderConfig(Publishable):
     pruned_heads: dict[int, list[int]]
     return_dict: bool
     tie_word_embeddings: bool
+    torchscript: bool
 
     def _fill(self, sizes: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         """Set every field once: sizes, shared defaults, then what the caller named besides."""
@@ -126,7 +127,8 @@ class EncoderConfig(Publishable):
 
     @property
     def use_return_dict(self) -> bool:
-        return self.return_dict
+        """Whether a model answers by name; TorchScript's graphs answer with tuples."""
+        return self.return_dict and not self.torchscript
 
     def check(self) -> None:
         """Hold the rules across fields.
@@ -181,11 +183,14 @@ class EncoderConfig(Publishable):
         return self.aliases.get(name, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``config.json``: every size, and the rest where it differs from its default."""
+        """The content of ``config.json``: every size, and the rest where it differs from its default.
+
+        Whether tables are tied is said in any case: adapters that untie them look here.
+        """
         content = {
             name: value
             for name, value in vars(self).items()
-            if name not in SHARED_DEFAULTS or value != SHARED_DEFAULTS[name]
+            if name not in SHARED_DEFAULTS or name == "tie_word_embeddings" or value != SHARED_DEFAULTS[name]
         }
         content.pop("attn_implementation", None)  # how to compute, not what: a choice of each machine
         return {**content, "model_type": self.model_type}

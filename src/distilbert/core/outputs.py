@@ -1,6 +1,6 @@
 """What a model returns: by attribute, by key, by position, or unpacked like a tuple."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -13,7 +13,13 @@ class ModelOutput(dict[str, Any]):
 
     fields: tuple[str, ...] = ()
 
-    def __init__(self, **results: Any) -> None:
+    def __init__(self, named: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **results: Any) -> None:
+        """
+        Args:
+            named: results by name, or pairs, as whoever rebuilds a dictionary of its own type gives them.
+            **results: further ones.
+        """
+        results = {**dict(named), **results}
         super().__init__((name, results[name]) for name in self.fields if results.get(name) is not None)
 
     def __getattr__(self, name: str) -> Any:

@@ -20,11 +20,13 @@ SHARED_DEFAULTS: dict[str, Any] = {
     "pruned_heads": {},
     "return_dict": True,
     "tie_word_embeddings": True,
+    "torchscript": False,
 }
 
 #: What is so where nothing else was said: facts of every encoder, and what only a file can tell. Neither
 #: attributes of the class nor written: a ``config.json`` that has one of these names has a field of it.
 UNLESS_SAID: dict[str, Any] = {
+    "_commit_hash": None,
     "add_cross_attention": False,
     "bos_token_id": None,
     "chunk_size_feed_forward": 0,
@@ -35,7 +37,6 @@ UNLESS_SAID: dict[str, Any] = {
     "sep_token_id": None,
     "task_specific_params": None,
     "tokenizer_class": None,
-    "torchscript": False,
     "transformers_version": None,
 }
 
@@ -49,4 +50,5 @@ SHARED_RULES: dict[str, Rule] = {
     "pruned_heads": rules.heads_by_layer,
     "return_dict": rules.flag,
     "tie_word_embeddings": rules.flag,
+    "torchscript": rules.flag,
 }

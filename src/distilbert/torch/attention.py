@@ -121,7 +121,7 @@ class SelfAttention(nn.Module):
     def attend_eagerly(
         self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, columns: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        scores_BNSS = (q_BNSH / math.sqrt(q_BNSH.shape[-1])) @ k_BNSH.transpose(-1, -2)
+        scores_BNSS = (q_BNSH / math.sqrt(self.attention_head_size)) @ k_BNSH.transpose(-1, -2)
         if columns is not None and columns.dtype == torch.bool:
             scores_BNSS = scores_BNSS.masked_fill(~columns, torch.finfo(scores_BNSS.dtype).min)
         elif columns is not None:

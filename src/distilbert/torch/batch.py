@@ -11,7 +11,7 @@ from distilbert.core.config import BertConfig, EncoderConfig
 from distilbert.core.data.packing import PackedBatch
 from distilbert.errors import DataError
 from distilbert.torch.layout import Layout, Packed, Padded
-from distilbert.torch.recording import is_recording
+from distilbert.torch.recording import is_recording, sizes
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +118,10 @@ def read(
 def _masked(
     config: EncoderConfig, batch: Batch, attention_mask: Tensor, given: Tensor, reading: Reading
 ) -> Batch:
-    shape = tuple(given.shape[:2])
+    shape = sizes(given)[:2]
     if attention_mask.dim() == 4:
         return replace(batch, layout=Padded(columns=_pair_mask(config, attention_mask, shape, reading)))
-    if tuple(attention_mask.shape) != shape:
+    if sizes(attention_mask) != shape:
         raise DataError(
             "attention_mask must have the shape of the batch.",
             received=f"attention_mask {list(attention_mask.shape)} for a batch {list(shape)}",
@@ -206,16 +206,18 @@ def _shape(config: EncoderConfig, input_ids: Tensor | None, inputs_embeds: Tenso
                 received=f"{_type(input_ids)} {list(input_ids.shape)}",
                 remedy="Give a batch of rows, as a tokenizer does with return_tensors='pt'.",
             )
-        return input_ids.shape[0], input_ids.shape[1]
+        rows, length = sizes(input_ids)
+        return rows, length
     assert inputs_embeds is not None
-    fits = inputs_embeds.dim() == 3 and inputs_embeds.shape[-1] == config.dim
+    fits = inputs_embeds.dim() == 3 and sizes(inputs_embeds)[-1] == config.dim
     if not fits or not inputs_embeds.is_floating_point():
         raise DataError(
             f"inputs_embeds must be states of the model's width, [B, S, {config.dim}].",
             received=f"{_type(inputs_embeds)} {list(inputs_embeds.shape)}",
             remedy="Take them from model.get_input_embeddings().",
         )
-    return inputs_embeds.shape[0], inputs_embeds.shape[1]
+    rows, length, _ = sizes(inputs_embeds)
+    return rows, length
 
 
 def _check_ids(config: EncoderConfig, input_ids: Tensor) -> None:
@@ -233,7 +235,7 @@ def _check_ids(config: EncoderConfig, input_ids: Tensor) -> None:
 def _positions(
     config: EncoderConfig, position_ids: Tensor, shape: tuple[int, int], *, checked: bool
 ) -> Tensor:
-    fits = tuple(position_ids.shape) in (shape, (1, shape[1]), (shape[1],))
+    fits = sizes(position_ids) in (shape, (1, shape[1]), (shape[1],))
     if not fits or position_ids.dtype not in _INTEGERS:
         raise DataError(
             "position_ids must be whole numbers of the shape of the batch, or of one of its rows.",
@@ -273,7 +275,7 @@ def _token_types(
 ) -> Tensor | None:
     if token_type_ids is None:
         return None
-    if tuple(token_type_ids.shape) not in (shape, (1, shape[1])) or token_type_ids.dtype not in _INTEGERS:
+    if sizes(token_type_ids) not in (shape, (1, shape[1])) or token_type_ids.dtype not in _INTEGERS:
         raise DataError(
             "token_type_ids must be whole numbers of the shape of the batch.",
             received=f"{_type(token_type_ids)} {list(token_type_ids.shape)} for a batch {list(shape)}",
@@ -317,7 +319,7 @@ def _pair_mask(config: EncoderConfig, mask: Tensor, shape: tuple[int, ...], read
             received=f"attention_mask {list(mask.shape)}",
             remedy="Choose sdpa or eager: model.set_attention('sdpa').",
         )
-    batch, heads, queries, keys = mask.shape
+    batch, heads, queries, keys = sizes(mask)
     fits = batch in (1, shape[0]) and heads in (1, config.n_heads)
     if not fits or queries not in (1, shape[1]) or keys != shape[1]:
         raise DataError(

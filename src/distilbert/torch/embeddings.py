@@ -23,13 +23,14 @@ class Embeddings(nn.Module):
         """The states [B, S, D] or [T, D], as the batch lies."""
         x = batch.inputs_embeds if batch.input_ids is None else self.word_embeddings(batch.input_ids)
         assert x is not None
-        if batch.position_ids is None:
-            x = x + self.position_embeddings.weight[: x.shape[-2]]
-        else:
-            x = x + self.position_embeddings(batch.position_ids)
+        position_ids = batch.position_ids
+        if position_ids is None:
+            position_ids = torch.arange(x.shape[-2], device=x.device)
+        # Through the module, and not by its rows: what hooks modules, as offloading does, is to see the call.
+        x = x + self.position_embeddings(position_ids)
         if hasattr(self, "token_type_embeddings"):
             if batch.token_type_ids is None:
-                x = x + self.token_type_embeddings.weight[0]
+                x = x + self.token_type_embeddings(position_ids.new_zeros(1))
             else:
                 x = x + self.token_type_embeddings(batch.token_type_ids)
         return self.dropout(self.LayerNorm(x))

@@ -23,6 +23,7 @@ from distilbert.torch.embeddings import Embeddings
 from distilbert.torch.implementations import attention, attention_class
 from distilbert.torch.layout import Layout
 from distilbert.torch.pretrained import PreTrainedModel
+from distilbert.torch.recording import sizes
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
@@ -219,7 +220,7 @@ class Encoder(PreTrainedModel):
                 hidden_states=restored(output.hidden_states, batch.layout),
                 attentions=output.attentions,
             )
-        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if chosen(return_dict, self.config.use_return_dict) else output.to_tuple()
 
     def batch(
         self,
@@ -318,7 +319,7 @@ def head_mask_per_layer(head_mask: Tensor | None, config: EncoderConfig) -> Tens
     if head_mask is None:
         return None
     wanted = (config.n_layers, config.n_heads)
-    if tuple(head_mask.shape) not in (wanted, wanted[1:]):
+    if sizes(head_mask) not in (wanted, wanted[1:]):
         raise DataError(
             "head_mask must have one number a head, or one a layer and head.",
             received=f"head_mask {list(head_mask.shape)} for {wanted[0]} layers of {wanted[1]} heads",

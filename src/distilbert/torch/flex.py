@@ -61,7 +61,7 @@ class FlexAttention(SelfAttention):
 
     def _mask(self, may_attend: MaskMod, q_BNSH: Tensor, k_BNSH: Tensor) -> Any:
         queries, keys = q_BNSH.shape[2], k_BNSH.shape[2]
-        return create_block_mask(may_attend, len(q_BNSH), None, queries, keys, device=str(q_BNSH.device))
+        return create_block_mask(may_attend, q_BNSH.shape[0], None, queries, keys, device=str(q_BNSH.device))
 
     def _run(self, q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Tensor:
         self.refuse_dropout()

@@ -14,6 +14,7 @@ from distilbert.torch.batch import Batch
 from distilbert.torch.encoder import Encoder, chosen, restored
 from distilbert.torch.layout import Packed
 from distilbert.torch.pretrained import PreTrainedModel
+from distilbert.torch.recording import sizes
 
 
 class HeadedModel(PreTrainedModel):
@@ -90,7 +91,7 @@ class HeadedModel(PreTrainedModel):
             hidden_states=restored(encoded.hidden_states, batch.layout),
             attentions=encoded.attentions,
         )
-        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if chosen(return_dict, self.config.use_return_dict) else output.to_tuple()
 
 
 def labels_of(batch: Batch, labels: Tensor, input_ids: Any) -> Tensor:
@@ -105,8 +106,8 @@ def labels_of(batch: Batch, labels: Tensor, input_ids: Any) -> Tensor:
     else:
         tokens = batch.input_ids if batch.input_ids is not None else batch.inputs_embeds
         assert tokens is not None
-        shape = tuple(tokens.shape[:2])
-    if tuple(labels.shape) != shape:
+        shape = sizes(tokens)[:2]
+    if sizes(labels) != shape:
         packed = isinstance(input_ids, PackedBatch)
         what = "[T], text after text, as a packed batch lies" if packed else "[B, S]"
         raise DataError(

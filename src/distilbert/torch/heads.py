@@ -25,6 +25,7 @@ from distilbert.torch.batch import Batch
 from distilbert.torch.encoder import activation
 from distilbert.torch.headed import HeadedModel, labels_of
 from distilbert.torch.losses import choice_loss, classification_loss, span_loss, token_loss
+from distilbert.torch.recording import sizes
 
 
 class MaskedLanguageModel(HeadedModel):
@@ -39,8 +40,10 @@ class MaskedLanguageModel(HeadedModel):
         self.vocab_projector = nn.Linear(config.dim, config.vocab_size)
 
     def tie_weights(self) -> None:
-        if self.config.tie_word_embeddings:
-            self.vocab_projector.weight = self.encoder.embeddings.word_embeddings.weight
+        table = self.get_input_embeddings()
+        # What wraps a table, as adapters do, has the weight of whichever copy is active: not what was tied.
+        if self.config.tie_word_embeddings and "weight" in table._parameters:
+            self.vocab_projector.weight = table.weight
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.vocab_projector
@@ -305,7 +308,7 @@ def _choices(given: Tensor | None, *, axes: int) -> int:
             received=f"a batch {list(given.shape)}",
             remedy="Give each question its choices as rows: tensor[None] for a single question.",
         )
-    return 1 if given is None else given.shape[1]
+    return 1 if given is None else sizes(given)[1]
 
 
 def _flat(x: Any, axes: int) -> Any:

@@ -327,7 +327,7 @@ def _name(dtype: torch.dtype) -> str:
 def _without_ties(model: PreTrainedModel, state: dict[str, Any], prefix: str, _: Any) -> None:
     """A tied array stands once in a state, as in a file; safetensors refuses one under two names."""
     for parameter in model.manifest:
-        if parameter.tied_to:
+        if parameter.tied_to and prefix + parameter.tied_to in state:
             state.pop(prefix + parameter.key, None)
 
 

@@ -26,6 +26,10 @@ class Published(nn.Module):
     supports_gradient_checkpointing: ClassVar[bool] = True
     #: Layer by layer over several devices, the older way.
     is_parallelizable: ClassVar[bool] = False
+    #: A loss is the mean over the call's own batch: Trainer divides by the steps that it accumulates.
+    accepts_loss_kwargs: ClassVar[bool] = False
+    #: What accelerate keeps on one device, and wraps as one unit under FSDP.
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
     head: ClassVar[Head] = Head.NONE
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -38,6 +42,11 @@ class Published(nn.Module):
     def manifest(self) -> tuple[Parameter, ...]:
         """Every parameter of this model, under the keys that ``named_parameters`` has too."""
         return manifest(self.config, self.head)
+
+    @property
+    def _tied_weights_keys(self) -> list[str]:
+        """Of the parameters that are another's tensor: peft keeps them so, FSDP ties them anew."""
+        return [parameter.key for parameter in self.manifest if parameter.tied_to]
 
     @property
     def device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch.utils import _pytree
 
 from distilbert.core.outputs import ModelOutput
@@ -17,6 +18,8 @@ def _register(kind: type[ModelOutput]) -> None:
     def unflatten(values: Any, names: Any) -> ModelOutput:
         return kind(**dict(zip(names, values, strict=True)))
 
+    # torch.jit.trace would take a class of its outputs for one to compile.
+    torch.jit.unused(kind)
     _pytree.register_pytree_node(
         kind,
         flatten,

@@ -153,8 +153,8 @@ class Configured(Assembly, Publishable):
         self._split_special_tokens = split_special_tokens
         self.model_max_length = int(model_max_length)
         self.padding_side, self.truncation_side = padding_side, truncation_side
-        if model_input_names is not None:
-            self.model_input_names = list(model_input_names)
+        # A list, as peers add to it.
+        self.model_input_names = list(model_input_names or type(self).model_input_names)
         super().__init__(
             source.ids,
             added=added,

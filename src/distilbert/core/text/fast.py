@@ -73,6 +73,11 @@ class DistilBertTokenizerFast(Tokenizer):
         return type(backend).from_str(backend.to_str())
 
     @property
+    def _tokenizer(self) -> Any:
+        """The library's tokenizer itself: the peer's pipeline asks it how each token's pieces are spelled."""
+        return self._backend[0]
+
+    @property
     def decoder(self) -> Any:
         return self.backend_tokenizer.decoder
 

@@ -269,6 +269,10 @@ class Vocabulary:
                 remedy="Give one, or a list of them; rows of ids go to batch_decode.",
             ) from None
 
+    def _convert_id_to_token(self, index: int) -> str:
+        """``convert_ids_to_tokens`` of one: what the peer's collator of whole words calls."""
+        return self._token(index)
+
     def with_ids(self, ids: Mapping[str, int], added: Mapping[int, AddedToken]) -> Self:
         """A copy with another vocabulary, which has the special tokens too.
 
