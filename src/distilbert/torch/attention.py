@@ -14,6 +14,7 @@ from distilbert.core.config import EncoderConfig
 from distilbert.core.parameters import kept_heads
 from distilbert.errors import ConfigError
 from distilbert.torch.layout import Layout, Packed
+from distilbert.torch.recording import sizes
 
 
 class SelfAttention(nn.Module):
@@ -148,7 +149,7 @@ class SelfAttention(nn.Module):
         """Of a mask, what its own heads and the queries that are asked read."""
         if columns is None:
             return None
-        if columns.shape[1] > 1 and self.pruned_heads:
+        if self.pruned_heads and sizes(columns)[1] > 1:
             columns = columns[:, self.heads]
         return columns[:, :, :1] if first_only else columns
 

@@ -203,7 +203,7 @@ def test_names_of_the_peers_mean_what_they_do_there(kind: type, vocabulary: str)
 def test_facts_of_a_configuration_are_no_fields() -> None:
     config, peer = DistilBertConfig(), transformers.DistilBertConfig()
     facts = (public(peer) - public(config)) - ABSENT
-    assert {"is_decoder", "is_encoder_decoder", "eos_token_id", "torchscript"} <= facts
+    assert {"is_decoder", "is_encoder_decoder", "eos_token_id"} <= facts
     for name in facts - set(config.aliases):
         assert getattr(config, name) == getattr(peer, name), name
         assert name not in config.to_dict()
