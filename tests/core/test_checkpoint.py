@@ -1,6 +1,8 @@
 """Weights in and out: whole files, damaged files, and an account of every key."""
 
+import time
 from pathlib import Path
+from typing import ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from distilbert import BertConfig, DistilBertConfig
-from distilbert.core.checkpoint import count_weights, read_weights, write_weights
+from distilbert.core.checkpoint import count_weights, match, read_weights, write_weights
+from distilbert.core.mapped_files import MAX_ARRAYS
 from distilbert.core.parameters import Head, Role, manifest
 from distilbert.errors import CheckpointError, OutputError
 
@@ -171,3 +174,13 @@ def test_a_place_that_cannot_be_written_keeps_what_it_had(tmp_path: Path, small_
         write_weights(tmp_path, random_arrays(large), manifest(large, Head.MASKED_LM))
     assert (tmp_path / "model.safetensors").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_many_unexpected_names_take_no_longer_each(tmp_path: Path) -> None:
+    class File:
+        shapes: ClassVar = {f"other.{i}": (1,) for i in range(MAX_ARRAYS)}
+
+    started = time.perf_counter()
+    _, report = match(File(), manifest(SMALL), SMALL, source="here")
+    assert len(report.unexpected) == MAX_ARRAYS
+    assert time.perf_counter() - started < 2

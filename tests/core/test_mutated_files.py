@@ -1,5 +1,6 @@
 """Files of TensorFlow and Flax that are cut or changed: read, or refused in one sentence of ours."""
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,41 @@ def read(kind: str, path: Path) -> dict[str, np.ndarray]:
         found = {name: file[name] for name in file.shapes}
         assert {name: array.shape for name, array in found.items()} == file.shapes
     return found
+
+
+def test_a_list_of_gaps_that_goes_around_is_not_followed(tmp_path: Path) -> None:
+    """HDF5's library follows it without end, and makes room for every step."""
+    content = bytearray(write("h5", tmp_path / "whole").read_bytes())
+    changed, heap = 0, -1
+    while (heap := content.find(b"HEAP", heap + 1)) >= 0:
+        free, names = struct.unpack_from("<QQ", content, heap + 16)
+        if free not in (1, 2**64 - 1):
+            content[names + free : names + free + 8] = struct.pack("<Q", free)
+            changed += 1
+    assert changed
+    (tmp_path / "around").write_bytes(content)
+    found = read("h5", tmp_path / "around")
+    for name, array in read("h5", tmp_path / "whole").items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_every_type_of_number_in_an_h5_file(tmp_path: Path) -> None:
+    types = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?", ">f2", ">f4", ">f8", ">i2", ">i8"]
+    with h5py.File(tmp_path / "tf_model.h5", "w") as file:
+        for i, dtype in enumerate(types):
+            file[f"many/{i}/bias:0"] = (np.arange(5) % 2).astype(dtype)
+            file[f"many/{i}/bias:0"].attrs["about"] = "text"
+        file["one/bias:0"] = np.float32(3)
+        file["zz/other:0"] = file["many/0/bias:0"]
+        for i in range(2000):  # so many that trees have branches
+            file[f"group{i:04}/bias:0"] = np.full(1, i, "f4")
+    found = read("h5", tmp_path / "tf_model.h5")
+    for i, dtype in enumerate(types):
+        array = found[f"many.{i}.bias"] if i else found.get("many.0.bias", found.get("zz.other"))
+        np.testing.assert_array_equal(array, np.arange(5) % 2)
+        assert array.dtype == np.dtype(dtype).newbyteorder("=")
+    assert found["one.bias"] == 3
+    assert [int(found[f"group{i:04}.bias"][0]) for i in range(2000)] == list(range(2000))
 
 
 @pytest.mark.parametrize("kind", KINDS)

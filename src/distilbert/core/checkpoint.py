@@ -124,8 +124,9 @@ def match(
             named[parameter.key] = names[0]
         else:
             places[parameter.key] = names[0]
-    unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
-    set_aside += [n for n in file.shapes if n not in used and n not in unexpected]
+    others = [n for n in file.shapes if n not in used]
+    unexpected = [n for n in others if not IGNORED_FILE_KEYS.fullmatch(n)]
+    set_aside += [n for n in others if IGNORED_FILE_KEYS.fullmatch(n)]
     report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), tuple(set_aside), mismatched)
     if mismatched and not ignore_mismatched:
         raise _misfit(report, named, parameters, source)
@@ -141,7 +142,7 @@ def _misfit(
     )
     absent = file_names(report.missing, parameters)
     also = f"; missing: {', '.join(absent)}" if absent else ""
-    also += f"; in no such model: {', '.join(report.unexpected)}" if report.unexpected else ""
+    also += f"; in no such model: {listed(report.unexpected, most=200)}" if report.unexpected else ""
     return CheckpointError(
         f"The weights must have the shapes that {CONFIG_FILE} states.",
         received=f"{wrong}{also} (in {source})",
@@ -197,7 +198,8 @@ def file_names(keys: Sequence[str], parameters: Sequence[Parameter]) -> list[str
 
 def listed(names: Sequence[str], *, most: int = 6) -> str:
     """Names as a message has room for them."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"{name:.200}" for name in names[:most]) + more
 
 
 def write_weights(

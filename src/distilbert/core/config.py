@@ -165,7 +165,7 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     if kind is None:
         raise ConfigError(
             f"model_type must be one of {', '.join(_CONFIGS)}.",
-            received=f"model_type={content.get('model_type')!r} in {folder}",
+            received=f"model_type={content.get('model_type')!r:.80} in {folder}",
             remedy="Choose the folder of a BERT or DistilBERT model.",
         )
     return kind.from_dict(content, **changes)

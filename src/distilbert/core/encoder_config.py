@@ -190,7 +190,7 @@ class EncoderConfig(Publishable):
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ConfigError(
                 "id2label must number the labels from 0 on.",
-                received="id2label with the ids " + ", ".join(map(str, self.id2label)),
+                received=f"id2label with the ids {', '.join(map(str, self.id2label)):.200}",
                 remedy="Give the labels the ids of their logits.",
             )
         if self.pad_token_id >= self.vocab_size:
@@ -352,7 +352,7 @@ class EncoderConfig(Publishable):
         if content.get("model_type", cls.model_type) != cls.model_type:
             raise ConfigError(
                 f"{cls.__name__} reads models whose model_type is {cls.model_type}.",
-                received=f"model_type={content['model_type']} in {pretrained_model_name_or_path}",
+                received=f"model_type={content['model_type']!s:.80} in {pretrained_model_name_or_path}",
                 remedy="Use the class of that model type.",
             )
         return cls.from_dict(content, **changes)

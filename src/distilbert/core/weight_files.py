@@ -83,7 +83,6 @@ class Weights(AbstractContextManager["Weights"]):
 
     Raises:
         CheckpointError: there are none, a file is not whole, or the index names what is not there.
-        MissingExtraError: the file is one that needs a package that is not installed.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def chosen_dtype(
     if name not in _DTYPES:
         raise ConfigError(
             f'dtype must be "auto" or one of {", ".join(_DTYPES)}.',
-            received=f"dtype={dtype!r}",
+            received=f"dtype={dtype!r:.80}",
             remedy="Choose bfloat16 where the hardware computes it, and float32 otherwise.",
         )
     return _DTYPES[name]
@@ -90,7 +90,7 @@ def chosen_device(device_map: Any) -> torch.device:
         if set(device_map) != {""}:
             raise ConfigError(
                 'device_map names one device for the whole model: "auto", "cpu", "cuda:0", or {"": device}.',
-                received=f"device_map={dict(device_map)!r}",
+                received=f"device_map={dict(device_map)!r:.200}",
                 remedy="Name one device; a model of this size is faster whole.",
             )
         device_map = device_map[""]
