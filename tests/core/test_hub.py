@@ -483,6 +483,21 @@ def test_what_is_pushed_comes_back(hub: Hub) -> None:
         assert again("a ball")["input_ids"] == tokenizer("a ball")["input_ids"]
 
 
+def test_a_later_push_is_the_one_that_is_read(hub: Hub) -> None:
+    """Shards over a whole file, fewer shards, and whole again; what is no weights of ours stays."""
+    from distilbert import DistilBertModel
+
+    others = ("README.md", "model.fp16.safetensors", "pytorch_model.bin")
+    hub.add("somebody/small", dict.fromkeys(others, b""))
+    for size in ("5GB", "1KB", "4KB", "5GB"):
+        model = DistilBertModel(CONFIG)
+        model.push_to_hub("somebody/small", token=hub.token, max_shard_size=size)
+        again = DistilBertModel.from_pretrained("somebody/small")
+        for name, tensor in model.state_dict().items():
+            assert (again.state_dict()[name] == tensor).all(), (size, name)
+    assert set(hub.files("somebody/small")) == {*others, "config.json", "model.safetensors"}
+
+
 def test_pushing_with_the_peers_order_of_arguments(hub: Hub) -> None:
     made = CONFIG.push_to_hub(
         "somebody/small", None, "The first", True, hub.token, "5GB", False, True, None, "and more"

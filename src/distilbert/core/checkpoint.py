@@ -208,14 +208,14 @@ def write_weights(
     parameters: Sequence[Parameter],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-) -> str:
+) -> None:
     """Write a model's weights under the published names, as ``write_arrays``; tied ones once.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     named = {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None}
-    return write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
+    write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
 
 
 def count_weights(folder: str | Path) -> int:

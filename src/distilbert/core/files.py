@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +16,8 @@ CONFIG_FILE = "config.json"
 BERT_CONFIG_FILE = "bert_config.json"
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX_FILE = "model.safetensors.index.json"
+#: The names that ours may have, as patterns: whole, or an index and shards.
+WEIGHTS_PATTERNS = (WEIGHTS_FILE, WEIGHTS_INDEX_FILE, "model-?????-of-?????.safetensors")
 BIN_FILE = "pytorch_model.bin"
 BIN_INDEX_FILE = "pytorch_model.bin.index.json"
 H5_FILE = "tf_model.h5"
@@ -163,6 +165,15 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def drop_superseded(folder: Path, written: Collection[str]) -> None:
+    """Where weights were written, remove those of an earlier save: readers might take them."""
+    if WEIGHTS_FILE in written or WEIGHTS_INDEX_FILE in written:
+        for pattern in WEIGHTS_PATTERNS:
+            for path in folder.glob(pattern):
+                if path.name not in written:
+                    path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: object) -> None:

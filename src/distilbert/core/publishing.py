@@ -6,7 +6,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from distilbert.core.files import unwritable
+from distilbert.core.files import WEIGHTS_PATTERNS, unwritable
 from distilbert.core.hub import hub_keywords, refuse_unless_name
 from distilbert.core.hub_errors import is_of_disk, reason
 from distilbert.errors import ConfigError, OutputError
@@ -40,6 +40,8 @@ class Publishable:
         **saving: Any,
     ) -> "CommitInfo":
         """Save into a repository, which is made where there is none; its other files stay.
+
+        Of a model's weights those go that the new ones supersede: a whole file, or an index and shards.
 
         Args:
             repo_id: ``name`` or ``owner/name``, on the hub that ``HF_ENDPOINT`` names.
@@ -81,6 +83,8 @@ class Publishable:
                     commit_description=commit_description,
                     revision=revision,
                     create_pr=create_pr,
+                    # In the same commit: readers would take them for the new ones, or never need them.
+                    delete_patterns=list(WEIGHTS_PATTERNS) if self._has_weights else None,
                 )
             except Exception as error:
                 # Whatever the client raises is said in our words; it has a dozen kinds, of two libraries.

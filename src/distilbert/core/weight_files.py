@@ -18,6 +18,7 @@ from distilbert.core.files import (
     MSGPACK_FILE,
     WEIGHTS_FILE,
     WEIGHTS_INDEX_FILE,
+    drop_superseded,
     is_plain_name,
     read_json,
     write_json,
@@ -194,13 +195,10 @@ def write_arrays(
     named: Mapping[str, "np.ndarray[Any, Any]"],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-) -> str:
+) -> None:
     """Write arrays under these names, each file atomically, and in shards where one would be too large.
 
-    The index, which makes shards a model, is written last.
-
-    Returns:
-        The file that an earlier save may have left: the index beside a whole file, or the reverse.
+    The index, which makes shards a model, is written last; then what an earlier save left is removed.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -209,8 +207,8 @@ def write_arrays(
     shards = list(_shards(named, max_shard_bytes))
     if len(shards) == 1:
         write_safetensors(folder / WEIGHTS_FILE, shards[0])
-        (folder / WEIGHTS_INDEX_FILE).unlink(missing_ok=True)
-        return WEIGHTS_INDEX_FILE
+        drop_superseded(folder, {WEIGHTS_FILE})
+        return
     places: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
         name = f"model-{i:05}-of-{len(shards):05}.safetensors"
@@ -218,9 +216,7 @@ def write_arrays(
         places |= dict.fromkeys(shard, name)
     total = sum(array.nbytes for array in named.values())
     write_json(folder / WEIGHTS_INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
-    # What an earlier save left would be read in their place.
-    (folder / WEIGHTS_FILE).unlink(missing_ok=True)
-    return WEIGHTS_FILE
+    drop_superseded(folder, {WEIGHTS_INDEX_FILE, *places.values()})
 
 
 def byte_count(name: str, size: int | str) -> int:

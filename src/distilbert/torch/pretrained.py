@@ -288,8 +288,7 @@ class PreTrainedModel(nn.Module, Publishable):
         self.config.dtype = _name(self.dtype)
         with filling(save_directory) as folder:
             self.config.save_pretrained(folder)
-            stale = write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=most)
-        (Path(save_directory) / stale).unlink(missing_ok=True)
+            write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=most)
         # What is sent is what was written: with the same choice.
         chosen = {"max_shard_size": most, **pushing} if push_to_hub else pushing
         self._push_saved(save_directory, push_to_hub, chosen)
