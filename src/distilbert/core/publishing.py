@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilbert.core.files import WEIGHTS_PATTERNS, unwritable
 from distilbert.core.hub import hub_keywords, refuse_unless_name
-from distilbert.core.hub_errors import is_of_disk, reason
+from distilbert.core.hub_errors import is_of_disk, reason, usable_token
 from distilbert.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ class Publishable:
             The commit, as the hub's client describes it.
 
         Raises:
+            ConfigError: a token that cannot be one.
             OutputError: the hub does not take it, or does not answer.
         """
         _refuse_folders(repo_id)
         from huggingface_hub import HfApi
 
-        api = HfApi(token=token)
+        api = HfApi(token=usable_token(token))
         if self._has_weights:
             saving["safe_serialization"] = safe_serialization
             if max_shard_size is not None:
