@@ -34,7 +34,8 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     #: The file's keys that the model does not have.
     unexpected: tuple[str, ...] = ()
-    #: The file's keys that say nothing more: indices, arrays that are tied, second names of one array.
+    #: The file's keys that say nothing more: indices, arrays that are tied, second names of one array, what
+    #: belongs to the run that wrote it, and what an index of shards leaves out.
     set_aside: tuple[str, ...] = ()
     #: Keys whose arrays have another shape in the file, with that shape and the model's. They are not loaded.
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def read_weights(
     """The arrays of ``folder`` that these parameters name, and what became of every key.
 
     A file of a base model serves a model with a head and the reverse. A tied parameter takes the array
-    it is tied to, whatever the file holds for it.
+    it is tied to, whatever the file holds for it; where that is not there, both take what there is for it.
 
     Raises:
         CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
@@ -106,6 +107,7 @@ def match(
     named: dict[str, str] = {}
     used: set[str] = set()
     set_aside: list[str] = []
+    tied: dict[str, str] = {}
     for parameter in parameters:
         names = [name for name in file_aliases(parameter, config) if name in file.shapes]
         used.update(names)
@@ -115,6 +117,8 @@ def match(
                 mismatched[parameter.key] = file.shapes[wrong[0]], parameter.shape
                 named[parameter.key] = wrong[0]
             set_aside += [name for name in names if name not in wrong]
+            if names and not wrong:
+                tied[parameter.tied_to] = names[0]
             continue
         set_aside += names[1:]
         if not names:
@@ -124,9 +128,15 @@ def match(
             named[parameter.key] = names[0]
         else:
             places[parameter.key] = names[0]
+    for key, name in tied.items():
+        if key in missing:  # the one array of the two is stored under the other's name
+            missing.remove(key)
+            set_aside.remove(name)
+            places[key] = name
     others = [n for n in file.shapes if n not in used]
     unexpected = [n for n in others if not IGNORED_FILE_KEYS.fullmatch(n)]
     set_aside += [n for n in others if IGNORED_FILE_KEYS.fullmatch(n)]
+    set_aside += getattr(file, "set_aside", ())
     report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), tuple(set_aside), mismatched)
     if mismatched and not ignore_mismatched:
         raise _misfit(report, named, parameters, source)

@@ -36,7 +36,10 @@ class GoogleFile(MappedFile):
     def _index(self) -> Iterator[tuple[str, Stored]]:
         if self.path.stat().st_size > MAX_INDEX_BYTES:
             raise ValueError(f"an index of more than {MAX_INDEX_BYTES} bytes")
-        records = dict(_table(self.path.read_bytes()))
+        table = list(_table(self.path.read_bytes()))
+        records = dict(table)
+        if len(records) < len(table):
+            raise ValueError("a name that stands twice")
         head = _fields(records.pop(b"", b""))
         shards, endian = _number(head, 1), _number(head, 2)
         if not 1 <= shards <= 1000 or endian:
@@ -44,7 +47,9 @@ class GoogleFile(MappedFile):
         data = [self._map(self._data_file(i, shards)) for i in range(shards)]
         for name, record in records.items():
             stored = _stored(_fields(record), data)
-            if stored is not None:
+            if stored is None:
+                self.set_aside += (name.decode(),)
+            else:
                 yield name.decode(), stored
 
     def _published(self, name: str) -> Place | None:

@@ -208,5 +208,9 @@ def _without_groups(found: dict[str, Stored]) -> Iterator[tuple[str, Stored]]:
     """
     split = {path: path.split("/") for path in found}
     whole = any(len(parts) > 3 and parts[0] == parts[2] for parts in split.values())
+    given: set[str] = set()
     for path in sorted(found, key=lambda path: split[path][:1] != split[path][2:3]):
-        yield "/".join(split[path][2:]) if whole else path, found[path]
+        name = "/".join(split[path][2:]) if whole else path
+        if name not in given:
+            given.add(name)
+            yield name, found[path]

@@ -61,6 +61,8 @@ class MappedFile(AbstractContextManager["MappedFile"]):
 
     #: What such a file must be, as a sentence.
     rule = ""
+    #: The names that are no part of a model.
+    set_aside: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,8 +72,12 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         try:
             for name, stored in self._index():
                 place = self._published(name)
-                if place is not None and place.name not in self._places:
-                    self._places[place.name] = stored, place.turned
+                if place is None:
+                    self.set_aside += (name,)
+                    continue
+                if place.name in self._places:
+                    raise ValueError(f"{name:.80} and another name for {place.name:.80}")
+                self._places[place.name] = stored, place.turned
                 if len(self._places) > MAX_ARRAYS:
                     raise ValueError(f"more than {MAX_ARRAYS} arrays")
             self._check()

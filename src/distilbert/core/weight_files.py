@@ -92,12 +92,15 @@ class Weights(AbstractContextManager["Weights"]):
         self.folder = Path(folder)
         self._open = ExitStack()
         self._file_of: dict[str, Reader] = {}
+        #: Names in the files that are no part of a model, or that no index names.
+        self.set_aside: tuple[str, ...] = ()
         kinds = [k for k in _KINDS if use_safetensors in (None, k.whole == WEIGHTS_FILE)]
         try:
             for kind in kinds:
                 if whole := self._whole(kind.file(variant)):
                     file = self._opened(kind, whole)
                     self._file_of = dict.fromkeys(file.shapes, file)
+                    self.set_aside = getattr(file, "set_aside", ())
                     break
                 if (self.folder / kind.index(variant)).is_file():
                     self._open_shards(kind, kind.index(variant))
@@ -162,6 +165,7 @@ class Weights(AbstractContextManager["Weights"]):
             if not called:
                 raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
             self._file_of[called[0]] = files[name]
+        self.set_aside = tuple(n for file in files.values() for n in file.shapes if n not in self._file_of)
 
     def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(

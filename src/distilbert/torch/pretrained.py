@@ -173,7 +173,7 @@ class PreTrainedModel(nn.Module, Publishable):
             )
         own = changed(cls._config(folder, config, where), changes)
         with ExitStack() as opened:
-            source: Any = StateDict(state_dict or {})
+            source: Any = StateDict({} if state_dict is None else state_dict)
             if folder is not None and from_source:
                 source = opened.enter_context(
                     Weights(folder, variant=variant, use_safetensors=use_safetensors)
@@ -186,12 +186,12 @@ class PreTrainedModel(nn.Module, Publishable):
             refuse_hollow(report, parameters, source.shapes, name)
             model = cls._empty(
                 own,
-                chosen_dtype(torch_dtype if dtype is None else dtype, own, source, places),
+                chosen_dtype(torch_dtype if dtype is None else dtype, own, source),
                 chosen_device(device_map),
             )
             report = replace(report, cast=fill(model, source, places))
         model._draw([p for p in parameters if p.key in set(report.drawn_anew)])
-        if report.drawn_anew and source.shapes:
+        if report.drawn_anew and (from_source or state_dict is not None):
             logger.warning(
                 "%s holds no weights for %s: they are drawn anew and must be trained.",
                 name,
