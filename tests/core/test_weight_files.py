@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bounds import bounded
 from hostile_files import entry, file_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -117,7 +118,8 @@ def test_a_mutated_file_is_read_or_refused(data: st.DataObject, tmp_path: Path) 
             content[place:place] = data.draw(st.binary(min_size=1, max_size=9))
     path.write_bytes(content)
     try:
-        read, _ = read_weights(tmp_path, parameters, SMALL)
+        with bounded():
+            read, _ = read_weights(tmp_path, parameters, SMALL)
     except CheckpointError:
         return
     shapes = {p.key: p.shape for p in parameters}

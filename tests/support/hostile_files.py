@@ -74,7 +74,7 @@ def _text(content: str) -> bytes:
     return b"X" + struct.pack("<I", len(content)) + content.encode()
 
 
-def _tensor_of(shape: bytes, key: bytes = _text("0")) -> bytes:
+def tensor_of(shape: bytes, key: bytes = _text("0")) -> bytes:
     """The steps to a tensor of one number, of whatever shape some steps leave, and strides of the same."""
     storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + key + _text("cpu") + b"K\x10tQ"
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + shape * 2 + b"\x89NtR"
@@ -129,11 +129,11 @@ BIN = {
     "room for whatever it says": pickle_of(b"\x96" + struct.pack("<Q", 2**29)),
     "a name that is a tree": pickle_of(_tree(), b"}h\0K\1s"),
     "names that are trees": pickle_of(_tree(), b"}(h\0K\1u"),
-    "a storage that is a tree": pickle_of(_tree(24), _tensor_of(b"K\1\x85", key=b"h\0")),
+    "a storage that is a tree": pickle_of(_tree(24), tensor_of(b"K\1\x85", key=b"h\0")),
     "storages that are trees": _row_of(b"\x80\x05" + _tree() + b"](h\0e."),
-    "as many axes as can be": pickle_of(b"}", _text("a"), _tensor_of(b"(" + b"K\1" * 1000 + b"t"), b"s"),
-    "a tensor with more to say": pickle_of(b"}", _text("a"), _tensor_of(b"K\1\x85")[:-2], b"NNNNNNtRs"),
-    "a shape that is a text": pickle_of(b"}", _text("a"), _tensor_of(_text("1")), b"s"),
+    "as many axes as can be": pickle_of(b"}", _text("a"), tensor_of(b"(" + b"K\1" * 1000 + b"t"), b"s"),
+    "a tensor with more to say": pickle_of(b"}", _text("a"), tensor_of(b"K\1\x85")[:-2], b"NNNNNNtRs"),
+    "a shape that is a text": pickle_of(b"}", _text("a"), tensor_of(_text("1")), b"s"),
     "no pickle": zip_of(b"", name="other"),
     "nothing": b"",
     "a zip that ends early": zip_of(pickle.dumps({}, protocol=4))[:40],
@@ -326,7 +326,7 @@ LARGE: dict[tuple[str, str], Callable[[], bytes]] = {
     ("safetensors", "a long name"): lambda: file_of({"a" * 5 * 10**7: entry([16], 0, 64)}),
     ("bin", "the same shape for all"): lambda: pickle_of(
         b"(" + b"K\1" * 200_000 + b"tq\0}(",
-        *(_text(str(i)) + _tensor_of(b"h\0") for i in range(2000)),
+        *(_text(str(i)) + tensor_of(b"h\0") for i in range(2000)),
         b"u",
     ),
     ("bin", "the same arguments for all"): lambda: pickle_of(
