@@ -12,6 +12,9 @@ DistilBertError
 Each message states the rule, what was received, and the remedy.
 """
 
+#: Characters that a message shows of what was received: room for every key of a large model.
+MAX_RECEIVED = 20_000
+
 
 class DistilBertError(Exception):
     """Root of the tree: ``except DistilBertError`` catches whatever this package raises on purpose.
@@ -23,6 +26,8 @@ class DistilBertError(Exception):
     """
 
     def __init__(self, rule: str, *, received: str, remedy: str) -> None:
+        if len(received) > MAX_RECEIVED:
+            received = received[:MAX_RECEIVED] + "…"
         super().__init__(f"{rule} Received: {received}. {remedy}")
         self.rule = rule
         self.received = received

@@ -1,15 +1,21 @@
 """Weights in and out: whole files, damaged files, and an account of every key."""
 
+import json
+import time
 from pathlib import Path
+from typing import ClassVar
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hostile_files import HEAD, RECORD, index_of
 from safetensors.numpy import load_file, save_file
 
 from distilbert import BertConfig, DistilBertConfig
-from distilbert.core.checkpoint import count_weights, read_weights, write_weights
+from distilbert.core.checkpoint import count_weights, match, read_weights, write_weights
+from distilbert.core.mapped_files import MAX_ARRAYS
 from distilbert.core.parameters import Head, Role, manifest
+from distilbert.core.weight_files import Weights, write_arrays
 from distilbert.errors import CheckpointError, OutputError
 
 SMALL = DistilBertConfig(vocab_size=9, max_position_embeddings=5, n_layers=1, n_heads=2, dim=4, hidden_dim=6)
@@ -170,3 +176,59 @@ def test_a_place_that_cannot_be_written_keeps_what_it_had(tmp_path: Path, small_
         write_weights(tmp_path, random_arrays(large), manifest(large, Head.MASKED_LM))
     assert (tmp_path / "model.safetensors").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_many_unexpected_names_take_no_longer_each(tmp_path: Path) -> None:
+    class File:
+        shapes: ClassVar = {f"other.{i}": (1,) for i in range(MAX_ARRAYS)}
+
+    started = time.perf_counter()
+    _, report = match(File(), manifest(SMALL), SMALL, source="here")
+    assert len(report.unexpected) == MAX_ARRAYS
+    assert time.perf_counter() - started < 2
+
+
+def test_a_tied_table_under_its_other_name(tmp_path: Path) -> None:
+    arrays = random_arrays(SMALL)
+    table = arrays.pop("distilbert.embeddings.word_embeddings.weight")
+    write_arrays(tmp_path, {**arrays, "vocab_projector.weight": table})
+    read, report = read_weights(tmp_path, manifest(SMALL, Head.MASKED_LM), SMALL)
+    np.testing.assert_array_equal(read["distilbert.embeddings.word_embeddings.weight"], table)
+    assert (report.missing, report.unexpected, report.set_aside) == ((), (), ())
+
+
+def test_what_an_index_leaves_out_is_in_the_report(tmp_path: Path) -> None:
+    parameters = manifest(SMALL, Head.MASKED_LM)
+    write_weights(tmp_path, random_arrays(SMALL), parameters, max_shard_bytes=500)
+    path = tmp_path / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    name = "distilbert.embeddings.LayerNorm.bias"
+    del index["weight_map"][name]
+    path.write_text(json.dumps(index))
+    _, report = read_weights(tmp_path, parameters, SMALL)
+    assert (report.missing, report.set_aside) == ((name,), (name,))
+
+
+def test_what_belongs_to_the_run_is_in_the_report(tmp_path: Path) -> None:
+    records = {
+        **HEAD,
+        b"a": RECORD,
+        b"a/adam_m": RECORD,
+        b"global_step": RECORD.replace(b"\x08\x01", b"\x08\x07"),
+    }
+    (tmp_path / "bert_model.ckpt.index").write_bytes(index_of(records))
+    (tmp_path / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"\0" * 8)
+    with Weights(tmp_path) as file:
+        _, report = match(file, manifest(SMALL), SMALL, source="here")
+    assert report.unexpected == ("a",)
+    assert set(report.set_aside) == {"a/adam_m", "global_step"}
+
+
+@pytest.mark.parametrize("other", ["x/embeddings:0", "x/weight:0"])
+def test_two_names_for_one_array_are_an_error(other: str, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")
+    with h5py.File(tmp_path / "tf_model.h5", "w") as file:
+        file["x/kernel:0"] = np.zeros((2, 2), "f4")
+        file[other] = np.ones((2, 2), "f4")
+    with pytest.raises(CheckpointError, match="and another name for x.weight"):
+        Weights(tmp_path)

@@ -3,6 +3,7 @@
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,3 +165,49 @@ def test_several_fields_at_once(tmp_path: Path) -> None:
     assert (content["dim"], others) == (32, {"more": 1})
     assert config.to_diff_dict() == config.to_dict()
     assert config.attribute_map["hidden_size"] == "dim"
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind"),
+    [
+        (["BertForMaskedLM"], BertConfig),
+        (["TFBertModel"], BertConfig),
+        (["DistilBertForSequenceClassification"], DistilBertConfig),
+        (["RobertaModel"], None),
+        (["BertGenerationEncoder"], None),
+    ],
+)
+def test_without_a_model_type_the_class_it_was_saved_from_tells(
+    classes: list[str], kind: type | None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": classes, "vocab_size": 40}))
+    if kind is None:
+        with pytest.raises(ConfigError, match=f"model_type must be one of .*{classes[0]}"):
+            read_config(tmp_path)
+    else:
+        assert type(read_config(tmp_path)) is kind
+    for asked in (BertConfig, DistilBertConfig):
+        if asked is kind:
+            assert asked.from_pretrained(tmp_path).vocab_size == 40
+        else:
+            with pytest.raises(ConfigError, match=f"reads models whose model_type is {asked.model_type}"):
+                asked.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"vocab_size": 40}')
+    assert BertConfig.from_pretrained(tmp_path).vocab_size == 40  # nothing is said, and the caller knows
+
+
+def test_the_encoder_of_an_older_sentence_folder_is_pointed_to(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text('[{"path": "0_Transformer", "type": "a.Transformer"}]')
+    with pytest.raises(CheckpointError, match="Give subfolder='0_Transformer'"):
+        DistilBertConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("deep", [[], {}])
+def test_a_value_of_any_depth_and_length_is_refused_briefly(deep: Any) -> None:
+    value: Any = deep
+    for _ in range(5000):
+        value = [value]
+    for wrong in (value, "x" * 10**6, [1] * 10**6):
+        with pytest.raises(ConfigError) as caught:
+            DistilBertConfig(dim=wrong)
+        assert len(str(caught.value)) < 400

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from loopback_hub import Hub, clients_hub, go_online, point_to
 from distilbert import DistilBertConfig, DistilBertTokenizer, DistilBertTokenizerFast, shrink, trim
 from distilbert.core.config import BertConfig
 from distilbert.core.hub import MODEL, Part, hub_keywords, local_folder
+from distilbert.core.hub_errors import reason
 from distilbert.core.hub_files import weights_file, with_variant
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.publishing import Publishable
@@ -158,6 +160,25 @@ def test_a_revision_is_a_branch_or_a_commit(hub: Hub) -> None:
     assert "name at revision nowhere" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("subfolder", 5), ("revision", 1), ("revision", b"main"), ("name", 5), ("name", b"a")],
+)
+def test_what_is_no_text_is_refused(argument: str, value: Any, hub: Hub) -> None:
+    arguments = {"name": "short", argument: value}
+    with pytest.raises(ConfigError, match="text"):
+        local_folder(arguments.pop("name"), **arguments)
+    assert not hub.log
+
+
+@pytest.mark.parametrize("spelled", ["sub/dir", "./sub/dir", "sub//dir", "sub/dir/", "sub/./dir"])
+def test_one_subfolder_in_several_spellings(spelled: str, hub: Hub, tmp_path: Path) -> None:
+    hub.add("me/deep", {f"sub/dir/{name}": content for name, content in whole().items()})
+    assert (local_folder("me/deep", subfolder=spelled, wanted={Part.CONFIG}) / "config.json").exists()
+    assert local_folder(tmp_path, subfolder=spelled) == tmp_path / "sub" / "dir"
+    assert local_folder(tmp_path, subfolder=None) == tmp_path
+
+
 def test_a_subfolder(hub: Hub) -> None:
     inside = {f"small/{name}": content for name, content in whole().items()}
     hub.add("name", {"config.json": b"{}", "model.safetensors": b"another", **inside})
@@ -293,6 +314,36 @@ def test_a_private_repository_is_for_its_token(hub: Hub) -> None:
         assert "hf_" not in str(caught.value), "a token is never said"
 
 
+@pytest.mark.parametrize("token", ["hf_SECRET\nSECRET", "hf_SECRET SECRET", "", "hf_SECRÉT", 5, b"hf_SECRET"])
+def test_a_token_that_is_none_is_not_said(token: Any, hub: Hub) -> None:
+    hub.add("short", whole())
+    for ask in (
+        lambda: local_folder("short", token=token),
+        lambda: CONFIG.push_to_hub("somebody/small", token=token),
+    ):
+        with pytest.raises(ConfigError, match="A token is one word") as caught:
+            ask()
+        assert "SECR" not in str(caught.value)
+    assert not hub.log
+
+
+def test_space_around_a_token_is_none_of_it(hub: Hub) -> None:
+    hub.add("me/private", whole(), private=True)
+    assert local_folder("me/private", token=f" {hub.token}\n", wanted={Part.CONFIG})
+
+
+def test_what_a_client_says_of_a_token_is_left_out() -> None:
+    """Clients quote the head that they could not send."""
+    for text in ("Invalid header value b'Bearer hf_SECRET\\n'", "no such user: hf_SECRET", "Bearer SECRET"):
+        assert "SECRET" not in reason(ValueError(text))
+
+
+def test_the_token_of_nobody(hub: Hub) -> None:
+    hub.add("short", whole())
+    with pytest.raises(ConfigError, match="nobody has"):
+        local_folder("short", token=True)
+
+
 def test_a_gated_repository_says_so(hub: Hub) -> None:
     hub.add("owner/gated", whole(), gated=True)
     with pytest.raises(HubError, match="whom its owner has let in"):
@@ -339,7 +390,7 @@ def test_the_cache_must_hold_all_that_is_wanted(hub: Hub) -> None:
     hub.add("name", whole())
     local_folder("name", wanted={Part.CONFIG})
     assert local_folder("name", wanted={Part.CONFIG}, local_files_only=True)
-    with pytest.raises(HubError, match="the cached copy .* holding config.json"):
+    with pytest.raises(HubError, match="the cached copy .* without vocab.txt"):
         local_folder("name", local_files_only=True)
 
 
@@ -383,6 +434,22 @@ def test_a_download_that_breaks_off_goes_on_next_time(hub: Hub) -> None:
         local_folder("name", local_files_only=True)
     hub.cut_after.clear()
     assert (local_folder("name") / "model.safetensors").read_bytes() == numbers
+
+
+def test_what_broke_off_is_not_read_from_the_cache(hub: Hub) -> None:
+    """A commit is asked for by its own name, which no note in the cache stands for."""
+    files = {**SMALL, "special_tokens_map.json": b'{"unk_token": "[UNK]"}'}
+    commit = hub.add("me/tokens", files)
+    hub.cut_after["tokenizer_config.json"] = 5
+    with pytest.raises(HubError, match="must come to its end"):
+        local_folder("me/tokens", revision=commit, wanted={Part.TOKENIZER})
+    with pytest.raises(HubError, match=r"without tokenizer_config\.json, which the hub has"):
+        local_folder("me/tokens", revision=commit, wanted={Part.TOKENIZER}, local_files_only=True)
+    hub.cut_after.clear()
+    found = local_folder("me/tokens", revision=commit, wanted={Part.TOKENIZER})
+    again = local_folder("me/tokens", revision=commit, wanted={Part.TOKENIZER}, local_files_only=True)
+    assert again == found
+    assert (found / "special_tokens_map.json").exists()
 
 
 def test_a_cache_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
@@ -481,6 +548,21 @@ def test_what_is_pushed_comes_back(hub: Hub) -> None:
     for kind in (DistilBertTokenizer, DistilBertTokenizerFast):
         again = kind.from_pretrained("somebody/small", **where)
         assert again("a ball")["input_ids"] == tokenizer("a ball")["input_ids"]
+
+
+def test_a_later_push_is_the_one_that_is_read(hub: Hub) -> None:
+    """Shards over a whole file, fewer shards, and whole again; what is no weights of ours stays."""
+    from distilbert import DistilBertModel
+
+    others = ("README.md", "model.fp16.safetensors", "pytorch_model.bin")
+    hub.add("somebody/small", dict.fromkeys(others, b""))
+    for size in ("5GB", "1KB", "4KB", "5GB"):
+        model = DistilBertModel(CONFIG)
+        model.push_to_hub("somebody/small", token=hub.token, max_shard_size=size)
+        again = DistilBertModel.from_pretrained("somebody/small")
+        for name, tensor in model.state_dict().items():
+            assert (again.state_dict()[name] == tensor).all(), (size, name)
+    assert set(hub.files("somebody/small")) == {*others, "config.json", "model.safetensors"}
 
 
 def test_pushing_with_the_peers_order_of_arguments(hub: Hub) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distilbert.core import output
-from distilbert.core.output import new_folder
+from distilbert.core.output import filling, new_folder
 from distilbert.errors import OutputError
 
 
@@ -215,3 +217,64 @@ def test_a_name_that_no_folder_can_have(name: str, tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with pytest.raises(OutputError), new_folder(tmp_path / name):
         pytest.fail("work was begun")
+
+
+def test_folders_in_a_folder_are_filled_too(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "stays").write_text("old")
+    with filling(tmp_path) as folder:
+        (folder / "inside").mkdir()
+        (folder / "inside" / "config.json").write_text("new")
+        (folder / "empty").mkdir()
+    assert everything(tmp_path) == {"inside/stays": "old", "inside/config.json": "new"}
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_weights_go_that_others_supersede(tmp_path: Path) -> None:
+    others = ("model.fp16.safetensors", "pytorch_model.bin", "model-notes.safetensors")
+    old = (
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    )
+    for name in (*others, *old):
+        (tmp_path / name).write_text("old")
+    with filling(tmp_path) as folder:
+        (folder / "config.json").write_text("new")
+    assert set(everything(tmp_path)) == {*others, *old, "config.json"}
+    with filling(tmp_path) as folder:
+        (folder / "model.safetensors").write_text("new")
+    assert set(everything(tmp_path)) == {*others, "config.json", "model.safetensors"}
+
+
+def test_what_a_killed_save_left_goes_with_the_next(tmp_path: Path) -> None:
+    names = (".0123abcd.partial", ".89abcdef.partial", ".mine.partial")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("half")
+    for name in names[1:]:
+        os.utime(tmp_path / name, (0, 0))
+    with filling(tmp_path) as folder:
+        (folder / "config.json").write_text("new")
+    # One may be under way, another is not ours.
+    assert {path.name for path in tmp_path.iterdir()} == {names[0], names[2], "config.json"}
+
+
+@pytest.mark.parametrize("kind", ["DistilBertTokenizer", "DistilBertTokenizerFast"])
+def test_a_tokenizer_is_saved_whole_or_not_at_all(
+    kind: str, tmp_path: Path, small_disk: Callable[[], Any]
+) -> None:
+    """The settings are written before the vocabulary, which is where the disk is full."""
+    import distilbert
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    made = getattr(distilbert, kind)
+    made({word: i for i, word in enumerate(words)}, do_lower_case=True).save_pretrained(tmp_path)
+    before = everything(tmp_path)
+    words += [f"word{i}" for i in range(20_000)]
+    larger = made({word: i for i, word in enumerate(words)}, do_lower_case=False)
+    with small_disk(), pytest.raises(OutputError, match="what stood there before is unchanged"):
+        larger.save_pretrained(tmp_path)
+    assert everything(tmp_path) == before
+    larger.save_pretrained(tmp_path)
+    assert set(everything(tmp_path)) == set(before)

@@ -12,7 +12,7 @@ import torch
 from distilbert import DistilBertConfig, DistilBertModel, trim
 from distilbert.core.pooling import ACTIVATIONS, POOLINGS, Dense, Normalize, Pooling, embed
 from distilbert.core.sentence_folders import SentenceModules, read_modules, write_modules
-from distilbert.errors import CheckpointError, ConfigError, DistilBertError
+from distilbert.errors import CheckpointError, ConfigError, DistilBertError, OutputError
 
 WIDTH = 8
 SENTENCES = ["A cat.", "the dog sat on the mat", "one two one"]
@@ -137,6 +137,15 @@ def test_what_was_written_is_read(encoder: Path) -> None:
         np.testing.assert_array_equal(again.after[0].weight, modules.after[0].weight)
         assert again.after[0].activation == "GELU"
     assert read_modules(encoder.parent) is None
+
+
+def test_what_stands_on_an_encoder_is_written_whole_or_not_at_all(encoder: Path, small_disk: Any) -> None:
+    write_modules(encoder, modules_like(("cls",), "GELU", bias=True))
+    before = {path: path.read_bytes() for path in encoder.rglob("*") if path.is_file()}
+    large = Dense(np.zeros((9000, WIDTH), "f4"), None, "Tanh")
+    with small_disk(), pytest.raises(OutputError):
+        write_modules(encoder, SentenceModules(Pooling(("mean",)), (large,)))
+    assert {path: path.read_bytes() for path in encoder.rglob("*") if path.is_file()} == before
 
 
 def test_trimming_keeps_what_stands_on_the_encoder(encoder: Path, tmp_path: Path) -> None:

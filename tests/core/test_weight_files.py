@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bounds import bounded
 from hostile_files import entry, file_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -88,14 +89,11 @@ def test_an_index_that_lies(places: object, tmp_path: Path) -> None:
         Weights(folder)
 
 
-def test_a_key_that_stands_twice_is_one_array_or_an_error(tmp_path: Path) -> None:
+def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     one = json.dumps(entry([16], 0, 64))
     (tmp_path / "model.safetensors").write_bytes(file_of(f'{{"a": {one}, "a": {one}}}'.encode()))
-    try:
-        with Weights(tmp_path) as weights:
-            assert weights["a"].shape == (16,)
-    except CheckpointError:
-        pass
+    with pytest.raises(CheckpointError, match="a name that stands twice"):
+        Weights(tmp_path)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -120,7 +118,8 @@ def test_a_mutated_file_is_read_or_refused(data: st.DataObject, tmp_path: Path) 
             content[place:place] = data.draw(st.binary(min_size=1, max_size=9))
     path.write_bytes(content)
     try:
-        read, _ = read_weights(tmp_path, parameters, SMALL)
+        with bounded():
+            read, _ = read_weights(tmp_path, parameters, SMALL)
     except CheckpointError:
         return
     shapes = {p.key: p.shape for p in parameters}

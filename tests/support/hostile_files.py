@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 #: Levels that no reader of ours follows, and some of other people's do.
@@ -38,6 +39,8 @@ SAFETENSORS = {
     "longer than the file": struct.pack("<Q", 2**40) + b"{}",
     "nothing": b"",
     "a list": file_of([]),
+    "a name twice": file_of(b'{"a": %s, "a": %s}' % ((json.dumps(entry([16], 0, 64)).encode(),) * 2)),
+    "as many axes as can be": file_of({"a": entry([1] * 1000 + [16], 0, 64)}),
     "metadata that is no text": file_of({"__metadata__": {"format": 5}, "a": entry([16], 0, 64)}),
 }
 
@@ -60,6 +63,33 @@ def zip_of(content: bytes, *, name: str = "data.pkl", packed: bool = False) -> b
         info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
         archive.writestr(info, content)
     return stream.getvalue()
+
+
+def pickle_of(*steps: bytes) -> bytes:
+    """An archive with a pickle of these steps."""
+    return zip_of(b"\x80\x05" + b"".join(steps) + b".")
+
+
+def _text(content: str) -> bytes:
+    return b"X" + struct.pack("<I", len(content)) + content.encode()
+
+
+def tensor_of(shape: bytes, key: bytes = _text("0")) -> bytes:
+    """The steps to a tensor of one number, of whatever shape some steps leave, and strides of the same."""
+    storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + key + _text("cpu") + b"K\x10tQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + shape * 2 + b"\x89NtR"
+
+
+def _tree(levels: int = 40) -> bytes:
+    """The steps to a tuple of a tuple twice, which is one of another twice: few bytes, no end of parts."""
+    return b")q\0" + b"h\0h\0\x86q\0" * levels
+
+
+def _row_of(keys: bytes) -> bytes:
+    """A file of the older format without tensors, with this list of storages."""
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+    about = pickle.dumps({"little_endian": True}, protocol=2)
+    return magic + pickle.dumps(1001, protocol=2) + about + pickle.dumps({}, protocol=2) + keys
 
 
 #: Each would leave a file of this name where it is read.
@@ -96,6 +126,14 @@ BIN = {
     "a deep pickle": zip_of(b"\x80\x02" + b"]" * DEEP + b"a" * (DEEP - 1) + b"."),
     "a zip bomb": zip_of(pickle.dumps({"a": "x" * 10**7}, protocol=4), packed=True),
     "many names for the same numbers": _many_names(),
+    "room for whatever it says": pickle_of(b"\x96" + struct.pack("<Q", 2**29)),
+    "a name that is a tree": pickle_of(_tree(), b"}h\0K\1s"),
+    "names that are trees": pickle_of(_tree(), b"}(h\0K\1u"),
+    "a storage that is a tree": pickle_of(_tree(24), tensor_of(b"K\1\x85", key=b"h\0")),
+    "storages that are trees": _row_of(b"\x80\x05" + _tree() + b"](h\0e."),
+    "as many axes as can be": pickle_of(b"}", _text("a"), tensor_of(b"(" + b"K\1" * 1000 + b"t"), b"s"),
+    "a tensor with more to say": pickle_of(b"}", _text("a"), tensor_of(b"K\1\x85")[:-2], b"NNNNNNtRs"),
+    "a shape that is a text": pickle_of(b"}", _text("a"), tensor_of(_text("1")), b"s"),
     "no pickle": zip_of(b"", name="other"),
     "nothing": b"",
     "a zip that ends early": zip_of(pickle.dumps({}, protocol=4))[:40],
@@ -117,6 +155,8 @@ def array_of(
     length = len(numbers) if length is None else length
     return extension(b"\x93" + shape + text(dtype) + b"\xc6" + struct.pack(">I", length) + numbers)
 
+
+MSGPACK_CHUNKED = "__msgpack_chunked_array__"
 
 GOOD_ARRAY = array_of(b"\x91\x02")
 
@@ -144,24 +184,30 @@ MSGPACK = {
     "deep": (b"\x81" + text("a")) * DEEP + GOOD_ARRAY,
     "deep and wide": b"\xdf\xff\xff\xff\xff\xa0" * 1000,
     "the same bytes, claimed twice": b"\x82" + text("a") + GOOD_ARRAY + text("a") + GOOD_ARRAY[:-1],
-    "pieces of nothing": b"\x81" + text("a") + b"\x81" + text("__msgpack_chunked_array__") + b"\xc3",
-    "pieces that are the root": b"\x81" + text("__msgpack_chunked_array__") + b"\xc3",
+    "pieces of nothing": b"\x81" + text("a") + b"\x81" + text(MSGPACK_CHUNKED) + b"\xc3",
+    "pieces that are the root": b"\x81" + text(MSGPACK_CHUNKED) + b"\xc3",
     "nothing": b"",
 }
 
 
-def index_of(entries: dict[bytes, bytes], *, packing: int = 0) -> bytes:
-    """A table as TensorFlow writes its index: one block of records, one that lists it, and where that is."""
+def index_of(entries: dict[bytes, bytes], *, packing: int = 0, times: int = 1) -> bytes:
+    """A table as TensorFlow writes its index: one block of records, one that lists it, and where that is.
+
+    Args:
+        entries: names and records.
+        packing: how the block says it is packed.
+        times: how often it is listed.
+    """
 
     def varint(number: int) -> bytes:
         return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
 
-    def block(pairs: dict[bytes, bytes]) -> bytes:
-        rows = b"".join(b"\0" + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs.items())
+    def block(pairs: list[tuple[bytes, bytes]]) -> bytes:
+        rows = b"".join(b"\0" + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs)
         return rows + struct.pack("<II", 0, 1)
 
-    data = block(entries)
-    listing = block({b"z": b"\0" + varint(len(data))})
+    data = block(list(entries.items()))
+    listing = block([(b"z", b"\0" + varint(len(data)))] * times)
     content = data + bytes([packing]) + b"crc4" + listing + b"\0crc4"
     place = b"\0\0" + varint(len(data) + 5) + varint(len(listing))
     return content + place.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
@@ -183,6 +229,9 @@ GOOGLE = {
     "a variable in slices": index_of({**HEAD, b"a": RECORD + b"\x3a\x00"}),
     "the same bytes for all": index_of({**HEAD, **{b"a%d" % i: RECORD for i in range(9)}}),
     "a packed block": index_of({**HEAD, b"a": RECORD}, packing=1),
+    "a block listed twice": index_of({**HEAD, b"a": RECORD}, times=2),
+    "a long record": index_of({**HEAD, b"a": RECORD + b"\x30\0" * 3000}),
+    "a long name": index_of({**HEAD, b"a" * 500: RECORD}),
     "a number without an end": index_of({**HEAD, b"a": b"\x08" + b"\xff" * 12}),
     "a record that ends early": index_of({**HEAD, b"a": RECORD[:6]}),
     "no head": index_of({b"a": RECORD}),
@@ -218,6 +267,7 @@ INDEX = {
 #: ``config.json`` beside good weights.
 CONFIG = {
     "deep": b'{"a":' * DEEP,
+    "deep values": b'{"model_type": "distilbert", "attn_implementation": ' + b"[" * 900 + b"]" * 900 + b"}",
     "not UTF-8": b'{"model_type": "\xff"}',
     "a list": b"[]",
     "sizes of not a number": b'{"model_type": "distilbert", "dim": NaN}',
@@ -257,6 +307,46 @@ GOOD = {
     "bert_model.ckpt.index": index_of({**HEAD, b"a": RECORD}),
 }
 
+
+def _in_pieces() -> bytes:
+    """Arrays in pieces, of which each has fewer than may be, and all together have far more."""
+    none = b"\xc7\x0d\1\x93\x91\0" + text("float32") + b"\xc4\0"
+    pieces = b"\xde" + struct.pack(">H", 10_000) + b"".join(text(str(i)) + none for i in range(10_000))
+    whole = b"\x83" + text(MSGPACK_CHUNKED) + b"\xc3" + text("shape") + b"\x81" + text("0") + b"\0"
+    return b"\x8f" + b"".join(text(name) + whole + text("chunks") + pieces for name in "abcdefghijklmno")
+
+
+#: Files too large to be kept, of the kinds that have a folder; a test makes them and throws them away.
+LARGE: dict[tuple[str, str], Callable[[], bytes]] = {
+    ("safetensors", "many names"): lambda: file_of({str(i): entry([0], 0, 0) for i in range(25_000)}, b""),
+    ("safetensors", "a million names"): lambda: file_of(
+        {str(i): entry([0], 0, 0) for i in range(10**6)}, b""
+    ),
+    ("safetensors", "a shape of zeros"): lambda: file_of({"a": entry([0] * 10**7, 0, 0)}, b""),
+    ("safetensors", "a long name"): lambda: file_of({"a" * 5 * 10**7: entry([16], 0, 64)}),
+    ("bin", "the same shape for all"): lambda: pickle_of(
+        b"(" + b"K\1" * 200_000 + b"tq\0}(",
+        *(_text(str(i)) + tensor_of(b"h\0") for i in range(2000)),
+        b"u",
+    ),
+    ("bin", "the same arguments for all"): lambda: pickle_of(
+        b"(" + b"K\1" * 500_000 + b"tq\0]", b"ctorch._utils\n_rebuild_parameter\nh\0Ra" * 30_000
+    ),
+    ("bin", "one list for all"): lambda: pickle_of(
+        b"](" + b"".join(_text(str(i)) + b"N\x86" for i in range(50_000)) + b"eq\0\x85q\1",
+        b"ccollections\nOrderedDict\nh\1R" * 300,
+    ),
+    ("bin", "nothing, often"): lambda: pickle_of(b"}" * 3 * 10**6),
+    ("bin", "as many steps as can be"): lambda: pickle_of(b"N" * 3 * 10**7),
+    ("msgpack", "pieces of pieces"): _in_pieces,
+    ("google", "the same block for all"): lambda: index_of(
+        {**HEAD, **{b"%06d" % i: b"" for i in range(90_000)}}, times=400
+    ),
+    ("google", "a block of nothing"): lambda: b"\0" * 2**23 + index_of({**HEAD, b"a": RECORD}),
+    ("config", "lists of nothing"): lambda: b'{"model_type": "distilbert", "x": [' + b"[]," * 10**7 + b"[]]}",
+    ("index", "lists of nothing"): lambda: b'{"weight_map": [' + b"[]," * 10**7 + b"[]]}",
+}
+
 _KINDS = {
     "safetensors": ("model.safetensors", SAFETENSORS),
     "bin": ("pytorch_model.bin", BIN),
@@ -276,17 +366,23 @@ _BESIDE = {
 
 def build(folder: Path) -> None:
     """Write each file into a folder of its own: kind, then what is wrong with it."""
-    for kind, (file, cases) in _KINDS.items():
+    for kind, (_, cases) in _KINDS.items():
         for case, content in cases.items():
-            place = folder / kind / case.replace(", ", "-").replace(" ", "-")
-            place.mkdir(parents=True, exist_ok=True)
-            (place / file).write_bytes(content)
-            if kind in _BESIDE:
-                name, beside = _BESIDE[kind]
-                (place / name).write_bytes(beside)
+            build_one(folder, kind, case, content)
     for name, content in GOOD.items():
         place = folder / "good" / name
         place.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content)
         if name.endswith(".index"):
             (place / _BESIDE["google"][0]).write_bytes(_BESIDE["google"][1])
+
+
+def build_one(folder: Path, kind: str, case: str, content: bytes) -> Path:
+    """Write a file of a kind, with what belongs beside it."""
+    place = folder / kind / case.replace(", ", "-").replace(" ", "-")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / _KINDS[kind][0]).write_bytes(content)
+    if kind in _BESIDE:
+        name, beside = _BESIDE[kind]
+        (place / name).write_bytes(beside)
+    return place

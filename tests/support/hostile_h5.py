@@ -1,5 +1,6 @@
 """What no writer puts into an .h5 file: each function does so."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,42 @@ CASES: tuple[Callable[[Any], None], ...] = (
 )  # fmt: skip
 
 
+def tree_of_itself(content: bytearray) -> None:
+    """The groups' first node says that its children are nodes, and that each is itself."""
+    node = content.find(b"TREE")
+    content[node + 5] = 9
+    content[node + 6 : node + 8] = struct.pack("<H", 32)
+    for i in range(32):
+        content[node + 32 + 16 * i : node + 40 + 16 * i] = struct.pack("<Q", node)
+
+
+def head_of_itself(content: bytearray) -> None:
+    """The first object's head goes on where it begins, for as many messages as can be."""
+    (head,) = struct.unpack_from("<Q", content, 64)
+    content[head + 2 : head + 4] = b"\xff\xff"
+    content[head + 16 : head + 18] = b"\x10\0"
+    content[head + 24 : head + 40] = struct.pack("<QQ", head + 16, 24)
+
+
+def names_beyond_the_end(content: bytearray) -> None:
+    heap = content.find(b"HEAP")
+    content[heap + 8 : heap + 16] = struct.pack("<Q", 2**40)
+
+
+#: What is done to a file that is good but for that.
+CHANGES: tuple[Callable[[bytearray], None], ...] = (tree_of_itself, head_of_itself, names_beyond_the_end)
+
+
 def build(folder: Path) -> None:
     """Write each file into a folder of its own, beside what it would like to reach."""
+    for change in CHANGES:
+        place = folder / "h5" / change.__name__.replace("_", "-")
+        place.mkdir(parents=True, exist_ok=True)
+        with h5py.File(place / "tf_model.h5", "w") as file:
+            file["good/bias:0"] = np.zeros(3, "f4")
+        content = bytearray((place / "tf_model.h5").read_bytes())
+        change(content)
+        (place / "tf_model.h5").write_bytes(content)
     for make in (*CASES, None):
         place = folder / "h5" / make.__name__.replace("_", "-") if make else folder / "good" / "tf_model.h5"
         place.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,9 +29,11 @@ class Repository:
     branches: dict[str, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
-    def commit(self, files: Files, branch: str = "main", message: str = "") -> str:
+    def commit(
+        self, files: Files, branch: str = "main", message: str = "", *, without: Collection[str] = ()
+    ) -> str:
         before = self.commits.get(self.branches.get(branch, ""), {})
-        after = {**before, **files}
+        after = {**{name: content for name, content in before.items() if name not in without}, **files}
         content = repr((len(self.commits), sorted(after.items()))).encode()
         sha = hashlib.sha1(content).hexdigest()
         self.commits[sha] = after
@@ -120,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = r"((?:[^/]+/)?[^/]+)"
         return [
             (rf"/api/models/{name}/revision/(.+)", self._info),
+            (rf"/api/models/{name}/tree/(.+)", self._tree),
             (rf"/api/models/{name}/preupload/(.+)", self._preupload),
             (rf"/api/models/{name}/commit/(.+)", self._commit),
             (rf"/api/models/{name}/branch/(.+)", self._branch),
@@ -152,6 +155,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"id": name, "modelId": name, "sha": sha, "private": repository.private,
                            "siblings": siblings, "tags": [], "downloads": 0, "likes": 0})  # fmt: skip
         return None
+
+    def _tree(self, name: str, revision: str) -> None:
+        if repository := self._allowed(name):
+            files = repository.commits[repository.branches.get(revision, revision)]
+            listed = [{"type": "file", "path": p, "size": len(c), "oid": "0"} for p, c in files.items()]
+            self._answer(200, listed)
 
     def _resolve(self, name: str, revision: str, file: str) -> None:
         if (repository := self._allowed(name, reading_files=True)) is None:
@@ -214,12 +223,13 @@ class _Handler(BaseHTTPRequestHandler):
             line["value"]["path"]: base64.b64decode(line["value"]["content"])
             for line in lines if line["key"] == "file"
         }  # fmt: skip
+        gone = [line["value"]["path"] for line in lines if line["key"] == "deletedFile"]
         if revision not in repository.branches:
             return self._refuse(404, "RevisionNotFound")
         proposal = self.query.get("create_pr") == ["1"]
         if proposal:
             repository.branches["refs/pr/1"] = repository.branches[revision]
-        sha = repository.commit(files, "refs/pr/1" if proposal else revision, message)
+        sha = repository.commit(files, "refs/pr/1" if proposal else revision, message, without=gone)
         answer = {"success": True, "commitOid": sha, "commitUrl": f"{self.hub.address}/{name}/commit/{sha}"}
         if proposal:
             answer["pullRequestUrl"] = f"{self.hub.address}/{name}/discussions/1"

@@ -120,6 +120,44 @@ def test_auto_without_a_word_in_the_configuration_is_the_files_own(folder: Path)
     assert DistilBertForSequenceClassification.from_pretrained(folder, dtype="auto").dtype == torch.float16
 
 
+def test_auto_goes_by_the_files_first_number_with_a_point(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(folder / "model.safetensors")
+    mixed = {"a.counter": torch.zeros(2, dtype=torch.int64), "a.first": torch.zeros(2, dtype=torch.bfloat16)}
+    torch.save({**mixed, **state}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    del config["dtype"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert DistilBertForSequenceClassification.from_pretrained(folder, dtype="auto").dtype == torch.bfloat16
+    save_file(state, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        5,
+        [torch.zeros(2)],
+        {"a": 5},
+        {"a": "text"},
+        {1: torch.zeros(2)},
+        {"a": torch.zeros(2).to_sparse()},
+        {"a": torch.zeros(2, device="meta")},
+        {"a": torch.zeros(2, dtype=torch.complex64)},
+    ],
+)
+def test_what_is_no_state_is_refused_in_one_sentence(wrong: Any, folder: Path) -> None:
+    with pytest.raises(ConfigError, match="state_dict must hold dense tensors of real numbers"):
+        DistilBertModel.from_pretrained(None, config=folder, state_dict=wrong)
+
+
+def test_no_weights_at_all_is_said(folder: Path, caplog: Any) -> None:
+    _, report = DistilBertModel.from_pretrained(folder, state_dict={}, output_loading_info=True)
+    assert not report.loaded
+    assert "they are drawn anew and must be trained" in caplog.text
+
+
 def test_weights_of_ones_own(folder: Path) -> None:
     whole = DistilBertForSequenceClassification.from_pretrained(folder)
     state = {name: tensor + 1 for name, tensor in whole.state_dict().items()}
@@ -319,14 +357,16 @@ def save_as(kind: str, model: DistilBertModel, folder: Path) -> None:
         convert(folder, to=kind, out=folder, force=True)
     if kind.endswith("bin"):
         (folder / "model.safetensors").unlink()
-        zipped = kind == "bin"
+        zipped = kind != "older bin"
         state = model.state_dict()
+        if kind == "turned bin":
+            state = {name: t.T.contiguous().T if t.ndim == 2 else t for name, t in state.items()}
         torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak in this way")
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("kind", ["safetensors", "shards", "bin", "older bin", "h5", "msgpack"])
+@pytest.mark.parametrize("kind", ["safetensors", "shards", "bin", "older bin", "turned bin", "h5", "msgpack"])
 def test_the_weights_are_never_in_memory_twice(kind: str, dtype: str, tmp_path: Path) -> None:
     if kind == "h5":
         pytest.importorskip("h5py", reason="h5py is not installed: pip install 'distilbert[convert]'")

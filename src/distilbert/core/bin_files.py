@@ -3,7 +3,8 @@
 Two formats: a zip archive with a pickle and one file a storage, and the older one, a row of pickles with the
 storages after them. A pickle can call what it names; here it can name ordered dictionaries, tensors and
 storages, for which plain descriptions stand in, and any other name is an error. The interpreter is
-the one written in Python: C's makes room for whatever number a pickle calls a memo.
+the one written in Python, with the steps that such pickles take and no others, and so many of them: C's makes
+room for whatever number a pickle calls a memo, and other steps for whatever length they are told.
 """
 
 import io
@@ -21,10 +22,20 @@ from typing import Any, BinaryIO, ClassVar
 import ml_dtypes
 import numpy as np
 
+from distilbert.core.mapped_files import MAX_ARRAYS, MAX_AXES, let_go
 from distilbert.errors import CheckpointError
 
-#: No model's pickle, which holds names and shapes only, comes near this.
-MAX_PICKLE_BYTES = 64 * 2**20
+#: No model's pickle, which holds names and shapes only, comes near these: forty steps make a tensor.
+MAX_PICKLE_BYTES, MAX_STEPS = 4 * 2**20, 50 * MAX_ARRAYS
+
+#: Where ``zipfile`` keeps how long an archive says that its directory is.
+_DIRECTORY_BYTES = 5
+
+#: The most arguments of a call: those of a tensor, from storage to metadata.
+_MAX_ARGUMENTS = 7
+
+#: Columns that are copied at once: a system maps sixteen pages where one is touched.
+_COLUMNS = 64
 
 #: How many times a file's bytes its arrays may have: some share their numbers, as tied ones do.
 _MOST_SHARED = 4
@@ -65,8 +76,19 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
-#: Reads the numbers ``[first, last)`` of a storage.
-_Reading = Callable[[_Storage, int, int], bytes]
+#: Says at which byte of the file a storage begins.
+_Finding = Callable[[_Storage], int]
+
+#: The steps that PyTorch's pickles take, by any version of Python. None makes more than it reads.
+_STEPS = (
+    pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.GLOBAL, pickle.STACK_GLOBAL,
+    pickle.BINPERSID, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1,
+    pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE,
+    pickle.BINSTRING, pickle.SHORT_BINSTRING,
+    pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3,
+    pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT,
+    pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET,
+)  # fmt: skip
 
 
 class BinFile(AbstractContextManager["BinFile"]):
@@ -78,18 +100,13 @@ class BinFile(AbstractContextManager["BinFile"]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        #: The last array that was asked for whose rows do not stand in a row.
-        self._turned: tuple[str, np.ndarray[Any, Any]] | None = None
         try:
             self._size = path.stat().st_size
-            self._stream = path.open("rb")
-            try:
-                zipped = zipfile.is_zipfile(self._stream)
-                self._stream.seek(0)
-                self._read = self._open_zip() if zipped else self._open_row()
-            except BaseException:
-                self._stream.close()
-                raise
+            with path.open("rb") as stream:
+                zipped = zipfile.is_zipfile(stream)
+                stream.seek(0)
+                self._start_of = self._open_zip(stream) if zipped else self._open_row(stream)
+            self._bytes = np.memmap(path, np.uint8, "r")
         except CheckpointError:
             raise
         except Exception as error:  # a pickle can fail in as many ways as there are bytes in it
@@ -97,79 +114,78 @@ class BinFile(AbstractContextManager["BinFile"]):
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
         together = sum(math.prod(t.shape) * t.storage.dtype.itemsize for t in self._tensors.values())
         if together > _MOST_SHARED * self._size:
-            self._stream.close()
             raise self._damaged(ValueError("many names for the same numbers"))
 
     def __getitem__(self, name: str) -> "np.ndarray[Any, Any]":
-        tensor = self._tensors[name]
-        storage = tensor.storage
-        last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-        try:
-            if 0 in tensor.shape:
-                return np.zeros(tensor.shape, storage.dtype)
-            if tensor.offset < 0 or min(tensor.strides, default=0) < 0 or last >= storage.count:
-                raise ValueError(f"{name} reaches beyond its storage")
-            if int(np.prod([float(n) for n in tensor.shape])) > storage.count:
-                raise ValueError(f"{name} repeats numbers of its storage")
-            numbers = np.frombuffer(self._read(storage, tensor.offset, last + 1), storage.dtype)
-        except Exception as error:
-            raise self._damaged(error) from None
-        strides = [s * storage.dtype.itemsize for s in tensor.strides]
-        view = np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False)
-        return np.array(view, order="C")
+        return self._copied(name, ...)
 
     def rows(self, name: str, start: int, end: int) -> "np.ndarray[Any, Any]":
-        """Rows ``[start, end)`` of one array; where its numbers stand in a row, the others are not read."""
-        tensor = self._tensors[name]
-        start, end, _ = slice(start, end).indices(tensor.shape[0])
-        row = math.prod(tensor.shape[1:])
-        if not row or tensor.strides != _in_a_row(tensor.shape):
-            # Its rows lie all over it: read once for all of them, which are asked for one after the other.
-            if self._turned is None or self._turned[0] != name:
-                self._turned = name, self[name]
-            return self._turned[1][start:end]
-        first = tensor.offset + start * row
-        last = max(first, tensor.offset + end * row)
+        """Rows ``[start, end)`` of one array; the others are not read."""
+        return self._copied(name, slice(start, end))
+
+    def _copied(self, name: str, rows: Any) -> "np.ndarray[Any, Any]":
         try:
-            if last > tensor.storage.count:
-                raise ValueError(f"{name} reaches beyond its storage")
-            numbers = np.frombuffer(self._read(tensor.storage, first, last), tensor.storage.dtype)
+            view = self._view(name, self._tensors[name])[rows]
+            copied = np.empty(view.shape, view.dtype)
+            for part in _parts(view):
+                copied[part] = view[part]
+                let_go(self._bytes)
         except Exception as error:
             raise self._damaged(error) from None
-        return numbers.reshape(-1, *tensor.shape[1:]).copy()
+        return copied
+
+    def _view(self, name: str, tensor: _Tensor) -> "np.ndarray[Any, Any]":
+        """The array where it lies, which costs nothing until it is copied: its rows may lie all over it."""
+        storage = tensor.storage
+        if 0 in tensor.shape:
+            return np.zeros(tensor.shape, storage.dtype)
+        last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+        if tensor.offset < 0 or min(tensor.strides, default=0) < 0 or last >= storage.count:
+            raise ValueError(f"{name:.80} reaches beyond its storage")
+        if math.prod(tensor.shape) > storage.count:
+            raise ValueError(f"{name:.80} repeats numbers of its storage")
+        size = storage.dtype.itemsize
+        start = self._start_of(storage) + tensor.offset * size
+        numbers = self._bytes[start : start + (last + 1 - tensor.offset) * size].view(storage.dtype)
+        if len(numbers) != last + 1 - tensor.offset:
+            raise ValueError("the file ends early")
+        strides = [s * size for s in tensor.strides]
+        return np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False)
 
     def __exit__(self, *exception: object) -> None:
-        self._stream.close()
+        del self._bytes  # the file is let go with it
 
-    def _open_zip(self) -> _Reading:
-        archive = zipfile.ZipFile(self._stream)
+    def _open_zip(self, stream: BinaryIO) -> _Finding:
+        # Its directory is read as a whole, whatever length it claims.
+        end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # not in the stubs
+        if end is None or end[_DIRECTORY_BYTES] > MAX_PICKLE_BYTES:
+            raise ValueError(f"a directory of more than {MAX_PICKLE_BYTES} bytes")
+        archive = zipfile.ZipFile(stream)
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         for entry in entries.values():
             # As PyTorch writes them; packed ones could grow without end.
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > self._size:
-                raise ValueError(f"{entry.filename} is packed or larger than the file")
+                raise ValueError(f"{entry.filename:.80} is packed or larger than the file")
         if entries["data.pkl"].file_size > MAX_PICKLE_BYTES:
             raise ValueError(f"a pickle of more than {MAX_PICKLE_BYTES} bytes")
-        if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
+        if "byteorder" in entries and archive.open(entries["byteorder"]).read(16) != b"little":
             raise ValueError("numbers in big-endian order")
         self._tensors = _tensors(_Reader(io.BytesIO(archive.read(entries["data.pkl"]))).load())
 
-        def read(storage: _Storage, first: int, last: int) -> bytes:
+        def start_of(storage: _Storage) -> int:
             entry = entries[f"data/{storage.key}"]
             if entry.file_size < storage.count * storage.dtype.itemsize:
-                raise ValueError(f"storage {storage.key} is shorter than it says")
+                raise ValueError(f"storage {storage.key:.80} is shorter than it says")
             # What stands before the numbers has a name and a remainder of its own lengths (APPNOTE 4.3.7).
-            self._stream.seek(entry.header_offset)
-            head = self._stream.read(30)
+            head = self._bytes[entry.header_offset : entry.header_offset + 30].tobytes()
             if head[:4] != b"PK\x03\x04":
-                raise ValueError(f"storage {storage.key} is not where the archive says")
-            start = entry.header_offset + 30 + sum(struct.unpack("<2H", head[26:30]))
-            return self._read_bytes(start, storage, first, last)
+                raise ValueError(f"storage {storage.key:.80} is not where the archive says")
+            return int(entry.header_offset) + 30 + sum(struct.unpack("<2H", head[26:30]))
 
-        return read
+        return start_of
 
-    def _open_row(self) -> _Reading:
-        head = _Head(self._stream)
+    def _open_row(self, stream: BinaryIO) -> _Finding:
+        head = _Head(stream)
         if _Reader(head).load() != _MAGIC or _Reader(head).load() != _VERSION:
             raise ValueError("neither of PyTorch's formats")
         if _Reader(head).load().get("little_endian") is not True:
@@ -177,39 +193,27 @@ class BinFile(AbstractContextManager["BinFile"]):
         reader = _Reader(head)
         self._tensors = _tensors(reader.load())
         keys = _Reader(head).load()
-        if not isinstance(keys, list) or len(keys) != len(set(keys)):
+        if not isinstance(keys, list) or len(keys) != len({_name(key) for key in keys}):
             raise ValueError("a list of storages that is none")
         places: dict[str, int] = {}
-        place = self._stream.tell()
+        place = stream.tell()
         for key in keys:
             storage = reader.storages[key]
-            self._stream.seek(place)
-            (count,) = struct.unpack("<q", self._stream.read(8))
+            stream.seek(place)
+            (count,) = struct.unpack("<q", stream.read(8))
             if count != storage.count or count < 0:
-                raise ValueError(f"storage {key} has another length than it says")
+                raise ValueError(f"storage {key:.80} has another length than it says")
             places[key] = place + 8
             place += 8 + count * storage.dtype.itemsize
             if place > self._size:
                 raise ValueError("the file ends early")
 
-        def read(storage: _Storage, first: int, last: int) -> bytes:
-            return self._read_bytes(places[storage.key], storage, first, last)
-
-        return read
-
-    def _read_bytes(self, start: int, storage: _Storage, first: int, last: int) -> bytes:
-        """The numbers ``[first, last)`` of a storage that begins at the byte ``start``."""
-        self._stream.seek(start + first * storage.dtype.itemsize)
-        size = (last - first) * storage.dtype.itemsize
-        content = self._stream.read(min(size, self._size))
-        if len(content) < size:
-            raise ValueError("the file ends early")
-        return content
+        return lambda storage: places[storage.key]
 
     def _damaged(self, error: Exception) -> CheckpointError:
         return CheckpointError(
             "A .bin file must be a whole one of PyTorch's, and hold tensors by name and nothing else.",
-            received=f"{self.path}: {str(error) or type(error).__name__}",
+            received=f"{self.path}: {str(error)[:300] or type(error).__name__}",
             remedy="Copy it again, or choose a folder with model.safetensors.",
         )
 
@@ -234,16 +238,34 @@ class _Head:
         return content
 
 
+class _Steps(dict[int, Any]):
+    """What an interpreter does at each step; only what is in here is done."""
+
+    def __missing__(self, code: int) -> Any:
+        raise pickle.UnpicklingError(f"a step ({code:#04x}) that no tensors need")
+
+
+def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def counted(reader: Any) -> None:
+        reader.steps += 1
+        if reader.steps > MAX_STEPS:
+            raise pickle.UnpicklingError(f"more than {MAX_STEPS} steps")
+        step(reader)
+
+    return counted
+
+
 class _Reader(pickle._Unpickler):
     """Reads descriptions of tensors; nothing that a pickle names is run."""
 
     def __init__(self, stream: "io.BytesIO | _Head") -> None:
         super().__init__(stream, encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
+        self.steps = 0
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return _dictionary
+            return self._dictionary
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return _tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -253,42 +275,92 @@ class _Reader(pickle._Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}".replace("\n", " ")[:120])
 
     def persistent_load(self, saved: Any) -> _Storage:
-        kind, dtype, key, _, count, *view = saved
-        if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(count, int) or any(view):
+        if type(saved) is not tuple or not 5 <= len(saved) <= 6:
             raise pickle.UnpicklingError("a storage that is none")
-        return self.storages.setdefault(str(key), _Storage(str(key), dtype, count))
+        kind, dtype, key, _, count = saved[:5]
+        fine = kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str) and _is_size(count)
+        if not fine or any(saved[5:]):
+            raise pickle.UnpicklingError("a storage that is none")
+        return self.storages.setdefault(key, _Storage(key, dtype, count))
 
     def load_build(self) -> None:
         """Objects' inner state says nothing of weights, and setting it is how pickles do mischief."""
         self.stack.pop()  # type: ignore[attr-defined]  # not in the stubs
 
-    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    def load_reduce(self) -> None:
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        arguments = stack.pop()
+        if type(arguments) is not tuple or len(arguments) > _MAX_ARGUMENTS:
+            raise pickle.UnpicklingError("a call with other arguments than a tensor's")
+        stack[-1] = stack[-1](*arguments)
+
+    def load_setitem(self) -> None:
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        value, key = stack.pop(), stack.pop()
+        stack[-1][_name(key)] = value
+
+    def load_setitems(self) -> None:
+        pairs = self.pop_mark()  # type: ignore[attr-defined]
+        self.stack[-1].update(zip(map(_name, pairs[::2]), pairs[1::2], strict=True))  # type: ignore[attr-defined]
+
+    def _dictionary(self, *pairs: Any) -> "OrderedDict[str, Any]":
+        """One without entries; as Python 2 wrote it, one with all of them."""
+        items = pairs[0] if pairs else []
+        if len(pairs) > 1 or type(items) is not list:
+            raise pickle.UnpicklingError("a dictionary that is none")
+        self.steps += len(items)  # a list may be given to many
+        if self.steps > MAX_STEPS:
+            raise pickle.UnpicklingError(f"more than {MAX_STEPS} steps")
+        return OrderedDict((_name(key), value) for key, value in items)
+
+    dispatch: ClassVar[dict[int, Any]] = _Steps(
+        {
+            **{code[0]: _counted(pickle._Unpickler.dispatch[code[0]]) for code in _STEPS},
+            pickle.BUILD[0]: _counted(load_build),
+            pickle.REDUCE[0]: _counted(load_reduce),
+            pickle.SETITEM[0]: _counted(load_setitem),
+            pickle.SETITEMS[0]: _counted(load_setitems),
+        }
+    )
 
 
-def _dictionary(*items: Any) -> "OrderedDict[Any, Any]":
-    return OrderedDict(*items)
+def _name(key: Any) -> str:
+    """A key of a dictionary: texts are quickly told apart, as not everything is that can be a key."""
+    if not isinstance(key, str):
+        raise pickle.UnpicklingError("a name that is no text")
+    return key
+
+
+def _is_size(number: Any) -> bool:
+    return isinstance(number, int) and 0 <= number < 2**48
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    numbers = (offset, *shape, *strides)
-    fine = all(isinstance(n, int) and 0 <= n < 2**48 for n in numbers) and len(shape) == len(strides)
-    if not isinstance(storage, _Storage) or not fine:
+    fine = (
+        isinstance(storage, _Storage)
+        and type(shape) is type(strides) is tuple
+        and len(shape) == len(strides) <= MAX_AXES
+        and all(map(_is_size, (offset, *shape, *strides)))
+    )
+    if not fine:
         raise pickle.UnpicklingError("a tensor that is none")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+    return _Tensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
-def _in_a_row(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of an array whose numbers stand one after the other."""
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+def _parts(view: "np.ndarray[Any, Any]") -> list[Any]:
+    """What to copy at once: of a matrix that lies turned about, whose rows are all over it, some columns."""
+    if view.ndim == 2 and view.strides[0] < view.strides[1]:
+        return [np.s_[:, i : i + _COLUMNS] for i in range(0, view.shape[1], _COLUMNS)]
+    return [...]
 
 
 def _tensors(content: Any) -> dict[str, _Tensor]:
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in content.items()
-    ):
+    if not isinstance(content, dict) or not all(isinstance(tensor, _Tensor) for tensor in content.values()):
         raise ValueError("something else than tensors by name")
+    if len(content) > MAX_ARRAYS:
+        raise ValueError(f"more than {MAX_ARRAYS} tensors")
     return dict(content)

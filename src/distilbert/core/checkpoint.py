@@ -34,7 +34,8 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     #: The file's keys that the model does not have.
     unexpected: tuple[str, ...] = ()
-    #: The file's keys that say nothing more: indices, arrays that are tied, second names of one array.
+    #: The file's keys that say nothing more: indices, arrays that are tied, second names of one array, what
+    #: belongs to the run that wrote it, and what an index of shards leaves out.
     set_aside: tuple[str, ...] = ()
     #: Keys whose arrays have another shape in the file, with that shape and the model's. They are not loaded.
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def read_weights(
     """The arrays of ``folder`` that these parameters name, and what became of every key.
 
     A file of a base model serves a model with a head and the reverse. A tied parameter takes the array
-    it is tied to, whatever the file holds for it.
+    it is tied to, whatever the file holds for it; where that is not there, both take what there is for it.
 
     Raises:
         CheckpointError: no weights, not whole, or shapes that do not fit (all of them are listed).
@@ -106,6 +107,7 @@ def match(
     named: dict[str, str] = {}
     used: set[str] = set()
     set_aside: list[str] = []
+    tied: dict[str, str] = {}
     for parameter in parameters:
         names = [name for name in file_aliases(parameter, config) if name in file.shapes]
         used.update(names)
@@ -115,6 +117,8 @@ def match(
                 mismatched[parameter.key] = file.shapes[wrong[0]], parameter.shape
                 named[parameter.key] = wrong[0]
             set_aside += [name for name in names if name not in wrong]
+            if names and not wrong:
+                tied[parameter.tied_to] = names[0]
             continue
         set_aside += names[1:]
         if not names:
@@ -124,8 +128,15 @@ def match(
             named[parameter.key] = names[0]
         else:
             places[parameter.key] = names[0]
-    unexpected = [n for n in file.shapes if n not in used and not IGNORED_FILE_KEYS.fullmatch(n)]
-    set_aside += [n for n in file.shapes if n not in used and n not in unexpected]
+    for key, name in tied.items():
+        if key in missing:  # the one array of the two is stored under the other's name
+            missing.remove(key)
+            set_aside.remove(name)
+            places[key] = name
+    others = [n for n in file.shapes if n not in used]
+    unexpected = [n for n in others if not IGNORED_FILE_KEYS.fullmatch(n)]
+    set_aside += [n for n in others if IGNORED_FILE_KEYS.fullmatch(n)]
+    set_aside += getattr(file, "set_aside", ())
     report = LoadReport(tuple(places), tuple(missing), tuple(unexpected), tuple(set_aside), mismatched)
     if mismatched and not ignore_mismatched:
         raise _misfit(report, named, parameters, source)
@@ -141,7 +152,7 @@ def _misfit(
     )
     absent = file_names(report.missing, parameters)
     also = f"; missing: {', '.join(absent)}" if absent else ""
-    also += f"; in no such model: {', '.join(report.unexpected)}" if report.unexpected else ""
+    also += f"; in no such model: {listed(report.unexpected, most=200)}" if report.unexpected else ""
     return CheckpointError(
         f"The weights must have the shapes that {CONFIG_FILE} states.",
         received=f"{wrong}{also} (in {source})",
@@ -197,7 +208,8 @@ def file_names(keys: Sequence[str], parameters: Sequence[Parameter]) -> list[str
 
 def listed(names: Sequence[str], *, most: int = 6) -> str:
     """Names as a message has room for them."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"{name:.200}" for name in names[:most]) + more
 
 
 def write_weights(
@@ -207,14 +219,14 @@ def write_weights(
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
     variant: str | None = None,
-) -> str:
+) -> None:
     """Write a model's weights under the published names, as ``write_arrays``; tied ones once.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     named = {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None}
-    return write_arrays(folder, named, max_shard_bytes=max_shard_bytes, variant=variant)
+    write_arrays(folder, named, max_shard_bytes=max_shard_bytes, variant=variant)
 
 
 def count_weights(folder: str | Path) -> int:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from distilbert.core import rules
+from distilbert.core.config_files import folder_content, model_type
 from distilbert.core.encoder_config import (
     IGNORED_LABEL,
     LAYER_NORM_EPS,
     MOST_LAYERS,
     EncoderConfig,
-    folder_content,
 )
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
@@ -154,18 +154,20 @@ _CONFIGS: dict[str, type[EncoderConfig]] = {
 def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     """The configuration of a model folder, of whichever kind it says it is.
 
-    A folder of Google's, which has a ``bert_config.json`` instead, is a BERT's.
+    A folder of Google's, which has a ``bert_config.json`` instead, is a BERT's; of one without ``model_type``
+    its ``architectures`` tell.
 
     Raises:
         CheckpointError: the folder holds no ``config.json``.
         ConfigError: the model is of a kind this package does not have.
     """
     content = folder_content(Path(folder))
-    kind = _CONFIGS.get(str(content.get("model_type")))
+    said = model_type(content)
+    kind = _CONFIGS.get(str(said))
     if kind is None:
         raise ConfigError(
             f"model_type must be one of {', '.join(_CONFIGS)}.",
-            received=f"model_type={content.get('model_type')!r} in {folder}",
+            received=f"model_type={said!r:.80} in {folder}",
             remedy="Choose the folder of a BERT or DistilBERT model.",
         )
     return kind.from_dict(content, **changes)

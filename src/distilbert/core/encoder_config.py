@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
-from distilbert.core.files import BERT_CONFIG_FILE, CONFIG_FILE, make_folder, read_json, write_atomically
+from distilbert.core.config_files import folder_content, model_type
+from distilbert.core.files import CONFIG_FILE, make_folder, read_json, write_atomically
 from distilbert.core.hub import Part, hub_keywords, local_folder
 from distilbert.core.publishing import Publishable
 from distilbert.core.rules import Rule
@@ -150,7 +151,7 @@ class EncoderConfig(Publishable):
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ConfigError(
                 "id2label must number the labels from 0 on.",
-                received="id2label with the ids " + ", ".join(map(str, self.id2label)),
+                received=f"id2label with the ids {', '.join(map(str, self.id2label)):.200}",
                 remedy="Give the labels the ids of their logits.",
             )
         if self.pad_token_id >= self.vocab_size:
@@ -325,10 +326,10 @@ class EncoderConfig(Publishable):
             subfolder=subfolder,
             **changes,
         )
-        if content.get("model_type", cls.model_type) != cls.model_type:
+        if model_type(content) not in (None, cls.model_type):
             raise ConfigError(
                 f"{cls.__name__} reads models whose model_type is {cls.model_type}.",
-                received=f"model_type={content['model_type']} in {pretrained_model_name_or_path}",
+                received=f"model_type={model_type(content)!s:.80} in {pretrained_model_name_or_path}",
                 remedy="Use the class of that model type.",
             )
         return cls.from_dict(content, **changes)
@@ -359,14 +360,3 @@ class EncoderConfig(Publishable):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in sorted(self.to_dict().items()))
         return f"{type(self).__name__}({fields})"
-
-
-def folder_content(folder: Path) -> dict[str, Any]:
-    """What a folder's ``config.json`` says, or in its absence Google's ``bert_config.json``, of a BERT.
-
-    Raises:
-        CheckpointError: there is neither, or it is not JSON.
-    """
-    if (folder / BERT_CONFIG_FILE).exists() and not (folder / CONFIG_FILE).exists():
-        return {**read_json(folder / BERT_CONFIG_FILE), "model_type": "bert"}
-    return read_json(folder / CONFIG_FILE)

@@ -4,8 +4,9 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -35,11 +36,20 @@ PROMPTS_FILE = "config_sentence_transformers.json"
 #: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
 FACTS_FILE = "distilbert.json"
 
+_NODES = frozenset({dict, list})
+
+#: Those that hold no vocabulary.
+_SMALL = frozenset({CONFIG_FILE, BERT_CONFIG_FILE, MODULES_FILE, SENTENCE_FILE, PROMPTS_FILE, FACTS_FILE})
+
 #: The kinds of files that weights are written in: ours, PyTorch's, TensorFlow 2's, Flax's.
 WEIGHT_KINDS = ("safetensors", "bin", "h5", "msgpack")
 
-#: No published configuration comes near this; a larger file is not one.
-MAX_JSON_BYTES = 64 * 2**20
+#: No published configuration comes near these, nor does a vocabulary: one of half a million words has 10 MB.
+#: What is parsed takes some twenty times the room.
+MAX_CONFIG_BYTES, MAX_JSON_BYTES = 8 * 2**20, 32 * 2**20
+
+#: Lists in lists; a configuration has three or four. What is deeper could not be shown, copied or written.
+MAX_LEVELS = 50
 
 #: Characters of a file's name that every system takes.
 MAX_NAME = 200
@@ -54,11 +64,12 @@ def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = d
     """
     what = "object" if kind is dict else kind.__name__
     remedy = "Choose a folder that a training or saving command has written."
+    most = MAX_CONFIG_BYTES if path.name in _SMALL or ".index." in path.name else MAX_JSON_BYTES
     try:
         if path.exists() and not path.is_file():
             raise OSError(None, "not a file", str(path))  # a pipe would be waited for without end
         with path.open("rb") as file:
-            content = file.read(MAX_JSON_BYTES + 1)
+            content = file.read(most + 1)
     except (FileNotFoundError, NotADirectoryError):
         if missing_is_empty:
             return kind()
@@ -69,14 +80,15 @@ def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = d
         raise CheckpointError(
             f"{path.name} must be readable.", received=f"{error.strerror} for {path}", remedy=remedy
         ) from error
-    if len(content) > MAX_JSON_BYTES:
+    if len(content) > most:
         raise CheckpointError(
-            f"{path.name} must be at most {MAX_JSON_BYTES} bytes.",
+            f"{path.name} must be at most {most} bytes.",
             received=f"a larger file, {path}",
             remedy=remedy,
         )
     try:
         value = json.loads(content)
+        _refuse_depth(value)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path.name} must be a JSON {what} in UTF-8.",
@@ -90,6 +102,15 @@ def read_json(path: Path, *, missing_is_empty: bool = False, kind: type[Any] = d
             remedy="Restore the file, or save the model again.",
         )
     return value
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_LEVELS):
+        nodes = (part.values() if type(part) is dict else part for part in level if type(part) in _NODES)
+        level = [inner for node in nodes for inner in node if type(inner) in _NODES]
+    if level:
+        raise ValueError(f"more than {MAX_LEVELS} levels")
 
 
 def is_plain_name(name: object) -> TypeGuard[str]:
@@ -143,6 +164,28 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def weights_patterns(variant: str | None = None) -> list[str]:
+    """What the weights of a variant may be called: a whole file, shards, and their index."""
+    stem, _, ending = WEIGHTS_FILE.rpartition(".")
+    part = f".{variant}" if variant else ""
+    return [
+        f"{stem}{part}.{ending}",
+        f"{stem}{part}-?????-of-?????.{ending}",
+        f"{WEIGHTS_FILE}.index{part}.json",
+    ]
+
+
+def drop_superseded(folder: Path, written: Collection[str], *, variant: str | None = None) -> None:
+    """Where weights were written, remove those of an earlier save of the variant: readers might take them."""
+    patterns = weights_patterns(variant)
+    if not any(fnmatch(name, pattern) for name in written for pattern in patterns):
+        return
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.name not in written:
+                path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -14,9 +14,10 @@ from distilbert.core.mapped_files import MAX_ARRAYS, Bytes, MappedFile, Stored, 
 #: The last bytes of the index, and how many bytes at its end say where its blocks are listed.
 _MAGIC, _FOOTER_BYTES = 0xDB4775248B80FB57, 48
 
-#: An index holds names and places only; the largest BERT's has some fifty thousand bytes.
-MAX_INDEX_BYTES = 16 * 2**20
-_MAX_NAME_BYTES = 1024
+#: An index holds names and places only; the largest BERT's has some fifty thousand bytes, and its records
+#: some thirty.
+MAX_INDEX_BYTES = 4 * 2**20
+_MAX_NAME_BYTES, _MAX_RECORD_BYTES = 256, 4096
 
 #: TensorFlow's numbers for the types that weights come in. Others, such as texts, are no weights.
 _DTYPES = {
@@ -35,7 +36,10 @@ class GoogleFile(MappedFile):
     def _index(self) -> Iterator[tuple[str, Stored]]:
         if self.path.stat().st_size > MAX_INDEX_BYTES:
             raise ValueError(f"an index of more than {MAX_INDEX_BYTES} bytes")
-        records = dict(_table(self.path.read_bytes()))
+        table = list(_table(self.path.read_bytes()))
+        records = dict(table)
+        if len(records) < len(table):
+            raise ValueError("a name that stands twice")
         head = _fields(records.pop(b"", b""))
         shards, endian = _number(head, 1), _number(head, 2)
         if not 1 <= shards <= 1000 or endian:
@@ -43,7 +47,9 @@ class GoogleFile(MappedFile):
         data = [self._map(self._data_file(i, shards)) for i in range(shards)]
         for name, record in records.items():
             stored = _stored(_fields(record), data)
-            if stored is not None:
+            if stored is None:
+                self.set_aside += (name.decode(),)
+            else:
                 yield name.decode(), stored
 
     def _published(self, name: str) -> Place | None:
@@ -74,10 +80,13 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     _, at = _varint(content, at)
     start, at = _varint(content, at)
     size, _ = _varint(content, at)
-    count = 0
+    count, end = 0, 0
     for _, handle in _block(content, start, size):
         start, at = _varint(handle, 0)
         size, _ = _varint(handle, at)
+        if start < end:
+            raise ValueError("blocks that share their bytes")
+        end = start + size
         for entry in _block(content, start, size):
             count += 1
             if count > MAX_ARRAYS:
@@ -94,12 +103,15 @@ def _block(content: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes
     block = content[start : start + size]
     restarts = struct.unpack("<I", block[-4:])[0]
     end = size - 4 * (restarts + 1)
+    if end < 0:
+        raise ValueError("a block that ends before it begins")
     at, name = 0, b""
     while at < end:
         shared, at = _varint(block, at)
         fresh, at = _varint(block, at)
         length, at = _varint(block, at)
-        if shared > len(name) or shared + fresh > _MAX_NAME_BYTES or at + fresh + length > end:
+        too_long = shared + fresh > _MAX_NAME_BYTES or length > _MAX_RECORD_BYTES
+        if too_long or shared > len(name) or at + fresh + length > end:
             raise ValueError("a name or a record that is longer than it can be")
         name = name[:shared] + block[at : at + fresh]
         at += fresh

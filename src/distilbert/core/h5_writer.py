@@ -42,7 +42,7 @@ def write_h5(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"], *, base: s
         layers.setdefault(place.name.split("/")[0], {})[f"{_MODEL}/{place.name}"] = wide
     with replacing(path) as partial:
         try:
-            with h5py.File(partial, "w") as file:
+            with h5py.File(partial, "w", libver=("earliest", "v110")) as file:
                 file.attrs["backend"] = "tensorflow"
                 file.attrs["keras_version"] = "2"
                 _list_names(file, "layer_names", list(layers))

@@ -4,14 +4,15 @@ import logging
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distilbert.core.files import make_folder, write_atomically
-from distilbert.core.hub_errors import broken_off, is_unreachable, reason, refusal
+from distilbert.core.files import make_folder, read_json, write_atomically, write_json
+from distilbert.core.hub_errors import broken_off, is_unreachable, reason, refusal, usable_token
 from distilbert.core.hub_files import MODEL, WHOLE, Part, gather
-from distilbert.errors import ConfigError, HubError
+from distilbert.errors import ConfigError, HubError, OutputError
 
 __all__ = ["MODEL", "WHOLE", "Part", "hub_keywords", "local_folder", "refuse_unless_name"]
 
@@ -59,14 +60,19 @@ def local_folder(
             wanted, no hub that answers and nothing in the cache, or a download that broke off.
         OutputError: the cache cannot be written.
     """
-    _refuse_ways_out("subfolder", subfolder)
-    name = os.fspath(name_or_folder)
+    subfolder = _inside("subfolder", subfolder)
+    name = os.fspath(name_or_folder) if isinstance(name_or_folder, os.PathLike) else name_or_folder
+    if not isinstance(name, str):
+        raise ConfigError(
+            "A model is named by text or a path.",
+            received=f"a {type(name).__name__}",
+            remedy="Give its folder, or its name on a hub.",
+        )
     folder = Path(name)
     if os.path.isdir(name):  # of no name at all a Path would make the current folder
         return folder / subfolder
     refuse_unless_name(name)
-    revision = revision or "main"
-    _refuse_ways_out("revision", revision)
+    revision = _inside("revision", revision) or "main"
     if local_files_only and force_download:
         raise ConfigError(
             "What is to be fetched cannot come from this machine only.",
@@ -74,10 +80,11 @@ def local_folder(
             remedy="Leave one of them out.",
         )
     kinds = frozenset(Part(part) for part in wanted)
-    repository = _Repository(name, revision, subfolder.strip("/"), cache_dir, token)
+    repository = _Repository(name, revision, subfolder, cache_dir, token)
     choice = {"parts": kinds, "variant": variant, "use_safetensors": use_safetensors}
     if local_files_only:
         return repository.cached(choice, why="local_files_only=True")
+    repository = replace(repository, token=usable_token(token))
     try:
         commit, names = repository.listing()
     except Exception as error:
@@ -217,6 +224,7 @@ class _Repository:
                 paths[name] = Path(there)
             return paths[name]
 
+        self._note_listing(commit, names)
         here = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         gather(here, get, source=self.asked, **choice)
         self._remember(commit)
@@ -240,7 +248,18 @@ class _Repository:
             )
         folder = self._snapshot(commit) / self.subfolder
         names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        gather(names, folder.joinpath, source=f"the cached copy {folder} ({why})", **choice)
+        source = f"the cached copy {folder} ({why})"
+
+        def get(name: str) -> Path:
+            if name not in names:
+                raise HubError(
+                    "All that is read of a model must have come to the cache.",
+                    received=f"{source} without {name}, which the hub has",
+                    remedy="Ask the hub once more; what has come is kept.",
+                )
+            return folder / name
+
+        gather(self._listed(commit) or names, get, source=source, **choice)
         return folder
 
     @property
@@ -249,6 +268,21 @@ class _Repository:
 
     def _snapshot(self, commit: str) -> Path:
         return self._storage / "snapshots" / commit
+
+    def _note_listing(self, commit: str, names: Collection[str]) -> None:
+        """Note which files a commit has, before any is fetched: of a download that broke off some lack."""
+        path = self._storage / ".listings" / f"{commit}.json"
+        if not path.exists():
+            with suppress(OutputError):  # a cache that may only be read has no halves
+                make_folder(path.parent)
+                write_json(path, sorted(names))
+
+    def _listed(self, commit: str) -> set[str]:
+        """The files of the subfolder, as the hub has listed them; none where another program has asked."""
+        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        path = self._storage / ".listings" / f"{commit}.json"
+        names = read_json(path, kind=list, missing_is_empty=True)
+        return {str(name).removeprefix(prefix) for name in names if str(name).startswith(prefix)}
 
     def _remember(self, commit: str) -> None:
         """Note which commit the revision was, where the client and its other users look for it."""
@@ -266,7 +300,19 @@ class _Repository:
         return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _refuse_ways_out(argument: str, path: str) -> None:
+def _inside(argument: str, path: str | None) -> str:
+    """A path in a repository, with its parts between single slashes; none for None.
+
+    Raises:
+        ConfigError: it leads out of it, or is no text.
+    """
+    if not isinstance(path, str | None):
+        raise ConfigError(
+            f"{argument} must be text.",
+            received=f"{argument} as a {type(path).__name__}",
+            remedy="Leave it out, or give its name.",
+        )
+    path = path or ""
     parts = path.replace("\\", "/").split("/")
     if path.startswith(("/", "\\")) or ".." in parts or ":" in path or "\0" in path:
         raise ConfigError(
@@ -274,6 +320,7 @@ def _refuse_ways_out(argument: str, path: str) -> None:
             received=f"{argument}={path!r:.200}",
             remedy="Give a relative path without '..'.",
         )
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _absolute(path: str) -> str:

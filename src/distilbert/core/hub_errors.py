@@ -1,11 +1,12 @@
 """What a hub's client raises, said in our words."""
 
 import errno
+import re
 from pathlib import Path
 from typing import Any
 
 from distilbert.core.files import unwritable
-from distilbert.errors import DistilBertError, HubError
+from distilbert.errors import ConfigError, DistilBertError, HubError
 
 #: What a full, missing or protected disk says. Errors of a connection have other numbers, or none.
 _DISK = (
@@ -15,6 +16,35 @@ _DISK = (
 
 #: Packages whose errors stand for one of a connection.
 _CLIENTS = {"huggingface_hub", "requests", "urllib3", "http", "httpx", "httpcore"}
+
+
+_TOKEN = re.compile(r"\s*[!-~]+\s*")
+#: What a client may say of a token: it stands in the head of a request.
+_SECRET = re.compile(r"(Bearer\s+|hf_)[^\s'\"\\]+")
+
+
+def usable_token(token: str | bool | None) -> str | bool | None:
+    """The token without space around it, where it is one that can be sent.
+
+    Raises:
+        ConfigError: it cannot, or is that of nobody. What it is is not said.
+    """
+    if token is True:
+        from huggingface_hub import get_token
+
+        if get_token() is None:
+            raise ConfigError(
+                "token=True stands for the token of whoever has logged in.",
+                received="nobody has",
+                remedy="Give token=..., log in with the hub's own program, or leave it out.",
+            )
+    if not isinstance(token, str | bool | None) or (isinstance(token, str) and not _TOKEN.fullmatch(token)):
+        raise ConfigError(
+            "A token is one word of letters, digits and signs.",
+            received="something else",
+            remedy="Copy it again from the hub's page of tokens.",
+        )
+    return token.strip() if isinstance(token, str) else token
 
 
 def status_of(error: BaseException) -> int | None:
@@ -45,7 +75,8 @@ def reason(error: BaseException) -> str:
             error = inner
         inner = inner.__cause__ or inner.__context__
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]:.160}" if lines else type(error).__name__
+    said = _SECRET.sub(r"\1…", lines[0]) if lines else ""
+    return f"{type(error).__name__}: {said:.160}" if said else type(error).__name__
 
 
 def is_of_disk(error: BaseException) -> bool:

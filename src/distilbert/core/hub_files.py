@@ -167,7 +167,7 @@ def module_folders(listing: Path) -> list[str]:
 def _named(variant: str | None, use_safetensors: bool | None) -> str:
     """What weights were looked for, as a message says it."""
     wanted = " or ".join(_weights_files(variant, use_safetensors))
-    conditions = [f"variant={variant!r}"] if variant else []
+    conditions = [f"variant={variant!r:.80}"] if variant else []
     conditions += [] if use_safetensors is None else [f"use_safetensors={use_safetensors}"]
     return wanted + (f" ({', '.join(conditions)})" if conditions else "")
 

@@ -23,8 +23,8 @@ DTYPES: dict[str, Any] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
 
-#: No model has as many arrays, or axes of one.
-MAX_ARRAYS, MAX_AXES = 100_000, 8
+#: No model has as many arrays, or axes of one: the deepest that a configuration may ask for has 16,400.
+MAX_ARRAYS, MAX_AXES = 20_000, 8
 
 
 class Reader(Protocol):
@@ -57,11 +57,12 @@ class MappedFile(AbstractContextManager["MappedFile"]):
 
     Raises:
         CheckpointError: it is not whole, or holds more than arrays of numbers.
-        MissingExtraError: reading it needs a package that is not installed.
     """
 
     #: What such a file must be, as a sentence.
     rule = ""
+    #: The names that are no part of a model.
+    set_aside: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,13 +72,15 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         try:
             for name, stored in self._index():
                 place = self._published(name)
-                if place is not None and place.name not in self._places:
-                    self._places[place.name] = stored, place.turned
+                if place is None:
+                    self.set_aside += (name,)
+                    continue
+                if place.name in self._places:
+                    raise ValueError(f"{name:.80} and another name for {place.name:.80}")
+                self._places[place.name] = stored, place.turned
                 if len(self._places) > MAX_ARRAYS:
                     raise ValueError(f"more than {MAX_ARRAYS} arrays")
             self._check()
-        except (CheckpointError, ImportError):
-            raise
         except Exception as error:  # a file can be wrong in as many ways as there are bytes in it
             raise self._damaged(error) from None
         self.shapes = {
@@ -111,13 +114,6 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         self._size += mapped.size
         return np.asarray(mapped)
 
-    def _let_go(self) -> None:
-        """Give the pages back that were read: they would count as this process's memory beside the copies."""
-        for mapped in self._maps:
-            inner = getattr(mapped, "_mmap", None)
-            if inner is not None and hasattr(mmap, "MADV_DONTNEED"):
-                inner.madvise(mmap.MADV_DONTNEED)
-
     def _check(self) -> None:
         """Every array has its bytes, and all together no more than there are: nothing is made of nothing."""
         together = 0
@@ -144,7 +140,8 @@ class MappedFile(AbstractContextManager["MappedFile"]):
         array = numbers.reshape(stored.shape)
         part = (array.T if turned else array)[rows]
         copied = np.array(part, stored.dtype.newbyteorder("="), order="C")
-        self._let_go()
+        for mapped in self._maps:
+            let_go(mapped)
         return copied
 
     def _damaged(self, error: object) -> CheckpointError:
@@ -197,6 +194,13 @@ class RenamedFile(AbstractContextManager["RenamedFile"]):
 
     def __exit__(self, *exception: object) -> None:
         """The file is its opener's to close."""
+
+
+def let_go(mapped: "np.memmap[Any, Any]") -> None:
+    """Give the pages back that were read: they would count as this process's memory beside the copies."""
+    inner = getattr(mapped, "_mmap", None)
+    if inner is not None and hasattr(mmap, "MADV_DONTNEED"):
+        inner.madvise(mmap.MADV_DONTNEED)
 
 
 def named_dtype(name: str) -> "np.dtype[Any]":

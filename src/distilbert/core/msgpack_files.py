@@ -49,9 +49,7 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise ValueError(f"a tree of more than {MAX_DEPTH} levels")
         for i in range(self._length("map")):
-            self._seen += 1
-            if self._seen > MAX_ARRAYS:
-                raise ValueError(f"more than {MAX_ARRAYS} entries")
+            self._count(1)
             name = self._text()
             if name == CHUNKED and i == 0:
                 raise _Chunked
@@ -78,6 +76,7 @@ class _Walk:
                 parts[name] = {self._text(): self._number() for _ in range(count)}
             elif name == "chunks":
                 count = self._length("map", MAX_ARRAYS)
+                self._count(count)
                 parts[name] = {self._text(): self._array() for _ in range(count)}
             else:
                 raise ValueError("an array in pieces that is none")
@@ -99,6 +98,11 @@ class _Walk:
         if inside.at + length != end:
             raise ValueError("an array of another length than its entry")
         return Stored(shape, dtype, ((self.data, inside.at, length),))
+
+    def _count(self, entries: int) -> None:
+        self._seen += entries
+        if self._seen > MAX_ARRAYS:
+            raise ValueError(f"more than {MAX_ARRAYS} entries")
 
     def _is_map(self) -> bool:
         head = self._peek()

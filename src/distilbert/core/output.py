@@ -11,11 +11,19 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distilbert.core.files import CONFIG_FILE, FACTS_FILE, TOKENIZER_CONFIG_FILE, make_folder, unwritable
+from distilbert.core.files import (
+    CONFIG_FILE,
+    FACTS_FILE,
+    TOKENIZER_CONFIG_FILE,
+    drop_superseded,
+    make_folder,
+    unwritable,
+)
 from distilbert.errors import DistilBertError, OutputError
 
 #: The files of a tokenizer, and of a model. In a folder that is replaced they go, as parts of two models make
@@ -28,6 +36,10 @@ _OURS = re.compile(
     r"|(model|pytorch_model|tf_model|flax_model)(\.[\w-]+)??(-\d{5}-of-\d{5})?\.(safetensors|bin|h5|msgpack)"
     r"(\.index(\.[\w-]+)?\.json)?"
 )
+
+#: Where ``filling`` writes, and after how long nobody does any more.
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial")
+_ABANDONED_SECONDS = 24 * 3600
 
 #: RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS; AT_FDCWD.
 _SWAP, _CURRENT_FOLDER = 2, -100
@@ -67,11 +79,16 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def filling(path: str | Path) -> Iterator[Path]:
+def filling(path: str | Path, *, variant: str | None = None) -> Iterator[Path]:
     """A folder to write files into, which move to ``path`` when the block ends well; others there stay.
 
-    Until then nothing at ``path`` changes, so that a full disk costs nothing. What says how weights are to be
-    read (``config.json``, an index) moves last.
+    Until then nothing at ``path`` changes, so that a full disk costs nothing. What says how others are to be
+    read (``config.json``, an index) moves last. Then weights go that new ones have superseded, and what
+    a killed save has left.
+
+    Args:
+        path: the folder.
+        variant: of the weights, as ``drop_superseded``.
 
     Raises:
         OutputError: the place cannot be written.
@@ -82,14 +99,27 @@ def filling(path: str | Path) -> Iterator[Path]:
     try:
         partial.mkdir()
         yield partial
-        for entry in sorted(partial.iterdir(), key=lambda entry: (entry.suffix == ".json", entry.name)):
-            os.replace(entry, path / entry.name)
+        for entry in partial.rglob("*"):
+            if entry.is_dir():
+                make_folder(path / entry.relative_to(partial))
+        files = [file.relative_to(partial) for file in partial.rglob("*") if file.is_file()]
+        for file in sorted(files, key=lambda file: (file.suffix == ".json", -len(file.parts), file.name)):
+            os.replace(partial / file, path / file)
+        drop_superseded(path, {file.as_posix() for file in files}, variant=variant)
+        _drop_abandoned(path)
     except OSError as error:
         if isinstance(error, DistilBertError):
             raise
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _drop_abandoned(path: Path) -> None:
+    """Remove what saves into a folder left that were killed; one that is under way is not a day old."""
+    for entry in path.glob(".*.partial"):
+        if _PARTIAL.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _resolved(path: Path) -> Path:

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from distilbert.core.files import unwritable
+from distilbert.core.files import unwritable, weights_patterns
 from distilbert.core.hub import hub_keywords, refuse_unless_name
-from distilbert.core.hub_errors import is_of_disk, reason
+from distilbert.core.hub_errors import is_of_disk, reason, usable_token
 from distilbert.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Publishable:
     ) -> "CommitInfo":
         """Save into a repository, which is made where there is none; its other files stay.
 
+        Of a model's weights those go that the new ones supersede: a whole file, or an index and shards.
+
         Args:
             repo_id: ``name`` or ``owner/name``, on the hub that ``HF_ENDPOINT`` names.
             use_temp_dir: accepted and without effect: files to send are always written apart.
@@ -58,12 +60,13 @@ class Publishable:
             The commit, as the hub's client describes it.
 
         Raises:
+            ConfigError: a token that cannot be one.
             OutputError: the hub does not take it, or does not answer.
         """
         _refuse_folders(repo_id)
         from huggingface_hub import HfApi
 
-        api = HfApi(token=token)
+        api = HfApi(token=usable_token(token))
         if self._has_weights:
             saving["safe_serialization"] = safe_serialization
             if max_shard_size is not None:
@@ -81,6 +84,8 @@ class Publishable:
                     commit_description=commit_description,
                     revision=revision,
                     create_pr=create_pr,
+                    # In the same commit: readers would take them for the new ones, or never need them.
+                    delete_patterns=weights_patterns(saving.get("variant")) if self._has_weights else None,
                 )
             except Exception as error:
                 # Whatever the client raises is said in our words; it has a dozen kinds, of two libraries.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from numbers import Real
 from operator import index
+from reprlib import Repr
 from typing import Any, NoReturn
 
 from distilbert.errors import ConfigError
@@ -24,6 +25,10 @@ ACTIVATIONS = (
     "swish",
     "tanh",
 )
+
+#: Shows what was given in a message's room, however long or deep it is.
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -168,6 +173,6 @@ def heads_by_layer(name: str, value: Any) -> dict[int, list[int]]:
 def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
     raise ConfigError(
         f"{name} must be {wanted}.",
-        received=f"{name}={value!r}",
+        received=f"{name}={_SHORT.repr(value)}",
         remedy=f"Set {name} to {wanted}.",
     )

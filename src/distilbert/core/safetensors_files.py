@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from distilbert.core.files import replacing
+from distilbert.core.mapped_files import MAX_ARRAYS, MAX_AXES
 from distilbert.errors import CheckpointError, OutputError
 
 _DTYPES: dict[str, Any] = {
@@ -35,6 +36,10 @@ _DTYPES: dict[str, Any] = {
 }
 
 
+#: As long as the names of that many arrays; the largest BERT's has some fifty thousand bytes.
+MAX_HEADER_BYTES = 4 * 2**20
+
+
 class SafetensorsFile(AbstractContextManager["SafetensorsFile"]):
     """An open safetensors file.
 
@@ -50,22 +55,27 @@ class SafetensorsFile(AbstractContextManager["SafetensorsFile"]):
 
         self.path = path
         try:
-            with safe_open(path, framework="np"):
-                pass
             self._stream = path.open("rb", buffering=0)
-        except (SafetensorError, OSError, ValueError) as error:
+        except OSError as error:
             raise self._damaged(error) from None
         try:
             length = int.from_bytes(self._stream.read(8), "little")
-            header: dict[str, Any] = json.loads(self._stream.read(length))
+            if length > MAX_HEADER_BYTES:
+                raise ValueError(f"a header of more than {MAX_HEADER_BYTES} bytes")
+            with safe_open(path, framework="np"):
+                pass
+            header: dict[str, Any] = json.loads(self._stream.read(length), object_pairs_hook=_each_once)
         except BaseException as error:
             self._stream.close()
-            if isinstance(error, ValueError | RecursionError | OSError):
+            if isinstance(error, SafetensorError | ValueError | RecursionError | OSError):
                 raise self._damaged(error) from None
             raise
         #: What the writer says of the whole file, such as ``format``.
         self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}
         self.shapes: dict[str, tuple[int, ...]] = {name: tuple(at["shape"]) for name, at in header.items()}
+        if len(header) > MAX_ARRAYS or any(len(shape) > MAX_AXES for shape in self.shapes.values()):
+            self._stream.close()
+            raise self._damaged(ValueError(f"more than {MAX_ARRAYS} arrays, or {MAX_AXES} axes of one"))
         self._dtypes = {name: at["dtype"] for name, at in header.items()}
         self._starts = {name: 8 + length + at["data_offsets"][0] for name, at in header.items()}
 
@@ -103,6 +113,14 @@ class SafetensorsFile(AbstractContextManager["SafetensorsFile"]):
             received=f"{self.path}: {error}",
             remedy="Copy or save the model again.",
         )
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the header; of two entries of one name readers take whichever they like."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name that stands twice")
+    return content
 
 
 def write_safetensors(path: Path, named: Mapping[str, "np.ndarray[Any, Any]"]) -> None:

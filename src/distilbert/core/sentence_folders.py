@@ -19,6 +19,7 @@ from distilbert.core.files import (
     read_json,
     write_json,
 )
+from distilbert.core.output import filling
 from distilbert.core.pooling import POOLINGS, Dense, Normalize, Pooling
 from distilbert.core.weight_files import Weights, write_arrays
 from distilbert.errors import CheckpointError, ConfigError
@@ -129,7 +130,12 @@ def write_modules(folder: str | Path, modules: SentenceModules) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    folder = Path(folder)
+    pooling = _pooling_content(modules.pooling, Path(folder))
+    with filling(folder) as partial:
+        _write_modules(partial, modules, pooling)
+
+
+def _write_modules(folder: Path, modules: SentenceModules, pooling: Mapping[str, Any]) -> None:
     made: list[tuple[str, str]] = [("Transformer", "")]
     for i, module in enumerate((modules.pooling, *modules.after), start=1):
         name = type(module).__name__
@@ -137,7 +143,7 @@ def write_modules(folder: str | Path, modules: SentenceModules) -> None:
         made.append((name, place))
         make_folder(folder / place)
         if isinstance(module, Pooling):
-            write_json(folder / place / "config.json", _pooling_content(module, folder))
+            write_json(folder / place / "config.json", pooling)
         elif isinstance(module, Dense):
             _write_dense(folder / place, module)
     write_json(
@@ -153,7 +159,6 @@ def write_modules(folder: str | Path, modules: SentenceModules) -> None:
             "default_prompt_name": modules.default_prompt_name,
         },
     )
-    # Last: it is what makes the folder one of these.
     write_json(
         folder / MODULES_FILE,
         [

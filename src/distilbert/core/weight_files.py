@@ -17,6 +17,7 @@ from distilbert.core.files import (
     H5_FILE,
     MSGPACK_FILE,
     WEIGHTS_FILE,
+    drop_superseded,
     is_plain_name,
     read_json,
     write_json,
@@ -82,7 +83,6 @@ class Weights(AbstractContextManager["Weights"]):
 
     Raises:
         CheckpointError: there are none, a file is not whole, or the index names what is not there.
-        MissingExtraError: the file is one that needs a package that is not installed.
     """
 
     def __init__(
@@ -91,12 +91,15 @@ class Weights(AbstractContextManager["Weights"]):
         self.folder = Path(folder)
         self._open = ExitStack()
         self._file_of: dict[str, Reader] = {}
+        #: Names in the files that are no part of a model, or that no index names.
+        self.set_aside: tuple[str, ...] = ()
         kinds = [k for k in _KINDS if use_safetensors in (None, k.whole == WEIGHTS_FILE)]
         try:
             for kind in kinds:
                 if whole := self._whole(kind.file(variant)):
                     file = self._opened(kind, whole)
                     self._file_of = dict.fromkeys(file.shapes, file)
+                    self.set_aside = getattr(file, "set_aside", ())
                     break
                 if (self.folder / kind.index(variant)).is_file():
                     self._open_shards(kind, kind.index(variant))
@@ -161,6 +164,7 @@ class Weights(AbstractContextManager["Weights"]):
             if not called:
                 raise self._wrong_index(index, f"{key} in {name}, which does not hold it")
             self._file_of[called[0]] = files[name]
+        self.set_aside = tuple(n for file in files.values() for n in file.shapes if n not in self._file_of)
 
     def _wrong_index(self, index: str, what: str) -> CheckpointError:
         return CheckpointError(
@@ -195,19 +199,16 @@ def write_arrays(
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
     variant: str | None = None,
-) -> str:
+) -> None:
     """Write arrays under these names, each file atomically, and in shards where one would be too large.
 
-    The index, which makes shards a model, is written last.
+    The index, which makes shards a model, is written last; then what an earlier save of the variant left is removed.
 
     Args:
         folder: to write into.
         named: the arrays.
         max_shard_bytes: of a file.
         variant: of the files' names, such as "fp16" of ``model.fp16.safetensors``.
-
-    Returns:
-        The file that an earlier save may have left: the index beside a whole file, or the reverse.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -217,8 +218,8 @@ def write_arrays(
     shards = list(_shards(named, max_shard_bytes))
     if len(shards) == 1:
         write_safetensors(folder / whole, shards[0])
-        (folder / index).unlink(missing_ok=True)
-        return index
+        drop_superseded(folder, {whole}, variant=variant)
+        return
     places: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
         name = f"{whole.removesuffix('.safetensors')}-{i:05}-of-{len(shards):05}.safetensors"
@@ -226,9 +227,7 @@ def write_arrays(
         places |= dict.fromkeys(shard, name)
     total = sum(array.nbytes for array in named.values())
     write_json(folder / index, {"metadata": {"total_size": total}, "weight_map": places})
-    # What an earlier save left would be read in their place.
-    (folder / whole).unlink(missing_ok=True)
-    return whole
+    drop_superseded(folder, {index, *places.values()}, variant=variant)
 
 
 def byte_count(name: str, size: int | str) -> int:

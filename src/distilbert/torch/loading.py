@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,12 +37,38 @@ class StateDict:
     """Tensors that a caller has, in the place of a file's."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        if not isinstance(tensors, Mapping):
+            raise _no_state(f"a {type(tensors).__name__}")
+        for name, tensor in tensors.items():
+            if not isinstance(name, str) or not _holds_numbers(tensor):
+                raise _no_state(f"{_described(tensor)} as {name!r:.80}")
         self._tensors = tensors
         self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
     def pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
         tensor = self._tensors[name]
         yield slice(None), tensor if tensor.ndim else tensor[None]
+
+
+def _holds_numbers(tensor: Any) -> bool:
+    if isinstance(tensor, np.ndarray):
+        return tensor.dtype.kind not in "cOSUMm"
+    plain = isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_quantized
+    return plain and not tensor.is_meta and not tensor.is_complex()
+
+
+def _described(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"a tensor of {value.dtype}, {value.layout}, on {value.device}"
+
+
+def _no_state(received: str) -> ConfigError:
+    return ConfigError(
+        "state_dict must hold dense tensors of real numbers, by their published names.",
+        received=received,
+        remedy="Give model.state_dict(), or leave it out and name a folder.",
+    )
 
 
 def changed(config: EncoderConfig, changes: Mapping[str, Any]) -> EncoderConfig:
@@ -61,23 +88,21 @@ def changed(config: EncoderConfig, changes: Mapping[str, Any]) -> EncoderConfig:
     return type(config).from_dict(config.to_dict(), **{**kept, **changes})
 
 
-def chosen_dtype(
-    dtype: torch.dtype | str | None, config: EncoderConfig, source: Source, places: Mapping[str, str]
-) -> torch.dtype:
+def chosen_dtype(dtype: torch.dtype | str | None, config: EncoderConfig, source: Source) -> torch.dtype:
     """What the parameters are to be: float32 for None, the configuration's or the file's own for "auto".
 
     Raises:
         ConfigError: not a floating type.
     """
     if dtype == "auto":
-        dtype = config.dtype or next((_dtype_of(source, name) for name in places.values()), None)
+        dtype = config.dtype or next((d for d in _dtypes_of(source) if d in _DTYPES), None)
     if dtype is None:
         return torch.float32
     name = str(dtype).removeprefix("torch.")
     if name not in _DTYPES:
         raise ConfigError(
             f'dtype must be "auto" or one of {", ".join(_DTYPES)}.',
-            received=f"dtype={dtype!r}",
+            received=f"dtype={dtype!r:.80}",
             remedy="Choose bfloat16 where the hardware computes it, and float32 otherwise.",
         )
     return _DTYPES[name]
@@ -93,7 +118,7 @@ def chosen_device(device_map: Any) -> torch.device:
         if set(device_map) != {""}:
             raise ConfigError(
                 'device_map names one device for the whole model: "auto", "cpu", "cuda:0", or {"": device}.',
-                received=f"device_map={dict(device_map)!r}",
+                received=f"device_map={dict(device_map)!r:.200}",
                 remedy="Name one device; a model of this size is faster whole.",
             )
         device_map = device_map[""]
@@ -149,6 +174,9 @@ def arrays_to_save(
     return arrays, state_dict[next(iter(places.values()))].dtype
 
 
-def _dtype_of(source: Source, name: str) -> str:
-    _, piece = next(source.pieces(name))
-    return str(piece.dtype).removeprefix("torch.")
+def _dtypes_of(source: Source) -> Iterator[str]:
+    """The types of the source's arrays, in its own order."""
+    for name in source.shapes:
+        for _, piece in source.pieces(name):
+            yield str(piece.dtype).removeprefix("torch.")
+            break

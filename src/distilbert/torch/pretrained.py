@@ -179,7 +179,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
             )
         own = changed(cls._config(folder, config, where), changes)
         with ExitStack() as opened:
-            source: Any = StateDict(state_dict or {})
+            source: Any = StateDict({} if state_dict is None else state_dict)
             if folder is not None and from_source:
                 source = opened.enter_context(
                     Weights(folder, variant=variant, use_safetensors=use_safetensors)
@@ -192,12 +192,12 @@ class PreTrainedModel(Published, Adjustable, Publishable):
             refuse_hollow(report, parameters, source.shapes, name)
             model = cls._empty(
                 own,
-                chosen_dtype(torch_dtype if dtype is None else dtype, own, source, places),
+                chosen_dtype(torch_dtype if dtype is None else dtype, own, source),
                 chosen_device(device_map),
             )
             report = replace(report, cast=fill(model, source, places))
         model._draw([p for p in parameters if p.key in set(report.drawn_anew)])
-        if report.drawn_anew and source.shapes:
+        if report.drawn_anew and (from_source or state_dict is not None):
             logger.warning(
                 "%s holds no weights for %s: they are drawn anew and must be trained.",
                 name,
@@ -310,10 +310,9 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         self.config.architectures = [type(self).__name__]
         self.config.dtype = _name(dtype)
         parameters = [p for p in self.manifest if p.key in arrays]
-        with filling(save_directory) as folder:
+        with filling(save_directory, variant=variant) as folder:
             self.config.save_pretrained(folder)
-            stale = write_weights(folder, arrays, parameters, max_shard_bytes=most, variant=variant)
-        (Path(save_directory) / stale).unlink(missing_ok=True)
+            write_weights(folder, arrays, parameters, max_shard_bytes=most, variant=variant)
         # What is sent is what was written: with the same choice.
         chosen = {"max_shard_size": most, "variant": variant, "state_dict": state_dict}
         how = pushing if token is None else {**pushing, "token": token}

@@ -18,6 +18,7 @@ from distilbert.core.files import (
     write_atomically,
 )
 from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.output import filling
 from distilbert.core.publishing import Publishable
 from distilbert.core.text.added import AddedToken
 from distilbert.core.text.assembly import Assembly
@@ -255,10 +256,10 @@ class Configured(Assembly, Publishable):
         if not legacy_format:
             contents[TOKENIZER_FILE] = json.dumps(self._whole_file(), indent=2, ensure_ascii=False).encode()
         folder = Path(save_directory)
-        make_folder(folder)
         prefix = f"{filename_prefix}-" if filename_prefix else ""
-        for name, content in contents.items():
-            write_atomically(folder / f"{prefix}{name}", content)
+        with filling(folder) as partial:  # of two tokenizers' files nobody makes one
+            for name, content in contents.items():
+                write_atomically(partial / f"{prefix}{name}", content)
         # What is sent is what was written: with the same choices.
         chosen = {
             "legacy_format": legacy_format,
