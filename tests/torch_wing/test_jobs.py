@@ -81,7 +81,8 @@ def test_the_facts_of_a_folder(folders: Path) -> None:
 PUBLISHED = {
     "activation", "architectures", "attention_dropout", "dim", "dropout", "dtype", "hidden_dim", "id2label",
     "initializer_range", "label2id", "max_position_embeddings", "model_type", "n_heads", "n_layers",
-    "pad_token_id", "problem_type", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "tie_word_embeddings", "vocab_size",
+    "pad_token_id", "problem_type", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds",
+    "tie_word_embeddings", "vocab_size",
 }  # fmt: skip
 
 

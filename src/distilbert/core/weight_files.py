@@ -202,7 +202,8 @@ def write_arrays(
 ) -> None:
     """Write arrays under these names, each file atomically, and in shards where one would be too large.
 
-    The index, which makes shards a model, is written last; then what an earlier save of the variant left is removed.
+    The index, which makes shards a model, is written last; then what an earlier save of the variant left
+    is removed.
 
     Args:
         folder: to write into.
