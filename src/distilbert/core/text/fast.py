@@ -70,7 +70,7 @@ class DistilBertTokenizerFast(Tokenizer):
 
     @property
     def _tokenizer(self) -> Any:
-        """The library's tokenizer itself: the peer's pipeline asks it for each token how pieces are spelled."""
+        """The library's tokenizer itself: a pipeline of the peer's asks how it spells pieces."""
         return self._backend[0]
 
     @property
