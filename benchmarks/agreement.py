@@ -1,6 +1,6 @@
 """Do our two tokenizers and the ``tokenizers`` library agree, on many more texts than the suite takes?
 
-Texts are drawn from all of Unicode, mixed with what tokenizers stumble over, under eight settings and with
+Texts are drawn from all of Unicode, mixed with what tokenizers stumble over, under nine settings and with
 added tokens: the property test of the suite, once with each of many seeds. The published vocabularies lie
 beside the project (``DISTILBERT_DATA``); without them the one of the quickstart's teacher is left.
 

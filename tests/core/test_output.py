@@ -57,6 +57,25 @@ def test_a_standing_model_is_refused_before_any_work(tmp_path: Path) -> None:
     assert everything(old)["config.json"] == "old"
 
 
+@pytest.mark.parametrize("exchange", [True, False])
+def test_force_replaces_a_tokenizer(tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not exchange:
+        monkeypatch.setattr(output, "_exchanged", lambda one, other: False)
+    old = tmp_path / "out"
+    old.mkdir()
+    for name in ("tokenizer_config.json", "vocab.txt", "added_tokens.json"):
+        (old / name).write_text("old")
+    with pytest.raises(OutputError, match=r"already holds a tokenizer.*--force"), new_folder(old):
+        pytest.fail("work was begun")
+    with new_folder(old, force=True) as folder:
+        for name in ("tokenizer_config.json", "vocab.txt"):
+            (folder / name).write_text("new")
+    assert everything(old) == {"tokenizer_config.json": "new", "vocab.txt": "new"}
+    (old / "tokenizer_config.json").unlink()
+    with pytest.raises(OutputError, match="not a model's"), new_folder(old, force=True):
+        pytest.fail("a vocabulary alone may be anybody's")
+
+
 def test_force_replaces_the_model_and_carries_other_files_over(tmp_path: Path) -> None:
     old = model(tmp_path / "out")
     (old / "notes.txt").write_text("mine")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_files import sentences, write_teacher
 
 from distilbert import (
@@ -22,6 +24,7 @@ from distilbert import (
     trim,
 )
 from distilbert.cli.main import main
+from distilbert.core import trimming
 from distilbert.errors import DataError
 
 
@@ -61,6 +64,45 @@ def test_the_same_outputs_on_its_corpus(kind: str, folders: Path, tmp_path: Path
         assert (theirs - narrow).abs().max() <= 1e-5
     assert after.tokenize("piano") == ["[UNK]"], "which this corpus does not have"
     assert "piano" in before.get_vocab()
+
+
+def test_unknown_words_stay_unknown(folders: Path, tmp_path: Path) -> None:
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab", "abc", "##cd", "x", "##y", "<a>"]
+    tokenizer = DistilBertTokenizerFast({token: i for i, token in enumerate(tokens)}, do_lower_case=True)
+    tokenizer.add_tokens("<a>")
+    content = DistilBertForMaskedLM.from_pretrained(folders / "distilbert").config.to_dict()
+    config = DistilBertConfig.from_dict({**content, "vocab_size": len(tokens)})
+    DistilBertForMaskedLM(config).save_pretrained(tmp_path / "odd")
+    tokenizer.save_pretrained(tmp_path / "odd")
+    # After "abc" nothing goes on with "d"; without "abc", "ab" and "##cd" would be the word's pieces.
+    corpus = ["abcd ab x<a>ABCD", "x" * 101, "[UNK] ab"]
+    trim(tmp_path / "odd", corpus, out=tmp_path / "small", keep=["##cd"])
+    small = DistilBertTokenizerFast.from_pretrained(tmp_path / "small")
+    assert small.tokenize("abcd") == ["[UNK]"]
+    assert [small.tokenize(text) for text in corpus] == [tokenizer.tokenize(text) for text in corpus]
+    assert set(tokens) - set(small.get_vocab()) == {"##y"}
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(
+    pieces=st.sets(st.text("ab", min_size=1, max_size=4), min_size=3, max_size=8),
+    further=st.sets(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=4),
+    corpus=st.lists(st.text("ab", min_size=1, max_size=6), min_size=4, max_size=12),
+)
+def test_any_words_come_apart_as_before(pieces: set[str], further: set[str], corpus: list[str]) -> None:
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *sorted(pieces),
+        *(f"##{p}" for p in sorted(further)),
+    ]
+    before = DistilBertTokenizerFast({token: i for i, token in enumerate(tokens)}, do_lower_case=True)
+    used = sorted(trimming._used(before, corpus, lambda *_: None))
+    after = DistilBertTokenizerFast({tokens[old]: new for new, old in enumerate(used)}, do_lower_case=True)
+    assert [after.tokenize(word) for word in corpus] == [before.tokenize(word) for word in corpus]
 
 
 def test_a_classifier_keeps_its_answers_and_its_facts(folders: Path, tmp_path: Path) -> None:

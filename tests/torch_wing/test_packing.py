@@ -241,3 +241,16 @@ def test_random_batches_in_any_order_and_company() -> None:
             )
             half = model(input_ids[:3], mask[:3]).logits
             torch.testing.assert_close(half, logits[:3], rtol=0, atol=1e-5)
+
+
+def test_an_exported_classifier_takes_other_numbers_of_rows_and_tokens() -> None:
+    """Finding each row's first live token must not fix how many rows there are."""
+    model = build("SequenceClassification")
+    input_ids, mask = batch(model.config, side="left")
+    sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    graph = torch.export.export(
+        model, (input_ids, mask), dynamic_shapes={"input_ids": sizes, "attention_mask": sizes}
+    ).module()
+    fewer = input_ids[:3, 4:], mask[:3, 4:]
+    with torch.no_grad():
+        torch.testing.assert_close(graph(*fewer).logits, model(*fewer).logits, rtol=0, atol=1e-6)

@@ -103,7 +103,7 @@ def test_adapters_of_every_map_over_ragged_rows(packing: bool) -> None:
 
 
 def test_a_copied_table_is_not_the_tied_one_any_more(tmp_path: Path) -> None:
-    """A copy of the table is trained, and the projection stays with the first: tying must leave it there."""
+    """Peft trains a copy of the table and leaves the projection with the first: so must tying."""
     name = "DistilBertForMaskedLM"
     found = []
     for folder, base in (("ours", tiny(name)), ("theirs", peer_of(tiny(name)))):

@@ -206,6 +206,7 @@ def write_weights(
     parameters: Sequence[Parameter],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    variant: str | None = None,
 ) -> str:
     """Write a model's weights under the published names, as ``write_arrays``; tied ones once.
 
@@ -213,7 +214,7 @@ def write_weights(
         OutputError: the folder cannot be written.
     """
     named = {p.file_key: arrays[p.key] for p in parameters if p.tied_to is None}
-    return write_arrays(folder, named, max_shard_bytes=max_shard_bytes)
+    return write_arrays(folder, named, max_shard_bytes=max_shard_bytes, variant=variant)
 
 
 def count_weights(folder: str | Path) -> int:

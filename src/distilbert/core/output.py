@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distilbert.core.files import CONFIG_FILE, FACTS_FILE, make_folder, unwritable
+from distilbert.core.files import CONFIG_FILE, FACTS_FILE, TOKENIZER_CONFIG_FILE, make_folder, unwritable
 from distilbert.errors import DistilBertError, OutputError
 
-#: The files of a model. In a model's folder that is replaced they go, as parts of two models make none; all
-#: that is not written anew otherwise is carried over.
+#: The files of a tokenizer, and of a model. In a folder that is replaced they go, as parts of two models make
+#: none; all that is not written anew otherwise is carried over.
+_TOKENIZERS = r"vocab\.txt|(tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json"
+_TOKENIZERS_OWN = re.compile(_TOKENIZERS)
 _OURS = re.compile(
-    r"config\.json|distilbert\.json|vocab\.txt|tokenizer\.json|tokenizer_config\.json"
+    rf"config\.json|distilbert\.json|{_TOKENIZERS}"
     r"|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
-    r"|special_tokens_map\.json|added_tokens\.json"
     r"|(model|pytorch_model|tf_model|flax_model)(\.[\w-]+)??(-\d{5}-of-\d{5})?\.(safetensors|bin|h5|msgpack)"
     r"(\.index(\.[\w-]+)?\.json)?"
 )
@@ -119,7 +120,7 @@ def refuse_taken(path: Path, *, force: bool) -> None:
             received=f"{path}, which is the current folder or a mount point",
             remedy="Choose a new folder inside it.",
         )
-    if not _holds_model(path):
+    if not (_holds_model(path) or _is_tokenizer(path)):
         raise OutputError(
             rule,
             received=f"{path}, which holds files that are not a model's",
@@ -128,7 +129,7 @@ def refuse_taken(path: Path, *, force: bool) -> None:
     if not force:
         raise OutputError(
             rule,
-            received=f"{path}, which already holds a model",
+            received=f"{path}, which already holds a {'model' if _holds_model(path) else 'tokenizer'}",
             remedy="Choose another folder, or add --force (force=True) to replace it.",
         )
 
@@ -177,15 +178,21 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 def _carry_over(old: Path, new: Path) -> None:
     """Move what is not the old model's from its folder into the new one, whole folders and links too."""
-    is_model = _holds_model(new)
+    replaced = _OURS if _holds_model(new) else _TOKENIZERS_OWN if _is_tokenizer(new) else None
     for entry in old.iterdir():
         target = new / entry.name
         if os.path.lexists(target):
             if not target.is_symlink() and target.is_dir() and not entry.is_symlink() and entry.is_dir():
                 _carry_over(entry, target)
-        elif not (is_model and _OURS.fullmatch(entry.name)):
+        elif not (replaced and replaced.fullmatch(entry.name)):
             entry.rename(target)
 
 
 def _holds_model(path: Path) -> bool:
     return (path / CONFIG_FILE).exists() or (path / FACTS_FILE).exists()
+
+
+def _is_tokenizer(path: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer, and no others."""
+    names = {entry.name for entry in path.iterdir()}
+    return TOKENIZER_CONFIG_FILE in names and all(map(_TOKENIZERS_OWN.fullmatch, names))

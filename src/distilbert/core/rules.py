@@ -28,7 +28,7 @@ ACTIVATIONS = (
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
-def integer(lowest: int, highest: int = 2**31 - 1) -> Rule:
+def integer(lowest: int, highest: float = 2**31 - 1) -> Rule:
     """A whole number from ``lowest`` to ``highest``, both included."""
 
     def rule(name: str, value: Any) -> int:

@@ -1,8 +1,9 @@
 """A vocabulary cut down to what a corpus uses, and the model's rows with it.
 
-Words are taken apart into the longest pieces from the left. A piece that the corpus never needs can be taken
-away without any of its words coming apart otherwise: the pieces that it does need are still the longest. So
-on that corpus tokens, up to their numbers, and outputs stay what they were. Other words may become unknown.
+Words are taken apart into the longest pieces from the left. The pieces that are found on the way through a
+word stay, also through one that becomes unknown because nothing goes on after them: of fewer pieces they are
+still the longest, and where none went on, none does. So on that corpus tokens, up to their numbers, and
+outputs stay what they were. Other words may become unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -101,8 +102,13 @@ def _used(tokenizer: DistilBertTokenizerFast, texts: Iterable[str], progress: Pr
     done = 0
     remaining = iter(texts)
     while chunk := list(islice(remaining, _CHUNK)):
-        for ids in tokenizer.encode_texts(chunk).input_ids:
-            used.update(ids.tolist())
+        unknown = []
+        for text, ids in zip(chunk, tokenizer.encode_texts(chunk).input_ids, strict=True):
+            found = set(ids.tolist())
+            used |= found
+            if tokenizer.unk_token_id in found:
+                unknown.append(text)
+        used |= tokenizer.begun_pieces(unknown)
         done += len(chunk)
         progress("look for tokens", done, None, {"used": len(used)})
     if not done:

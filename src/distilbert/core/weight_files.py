@@ -17,7 +17,6 @@ from distilbert.core.files import (
     H5_FILE,
     MSGPACK_FILE,
     WEIGHTS_FILE,
-    WEIGHTS_INDEX_FILE,
     is_plain_name,
     read_json,
     write_json,
@@ -195,10 +194,17 @@ def write_arrays(
     named: Mapping[str, "np.ndarray[Any, Any]"],
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    variant: str | None = None,
 ) -> str:
     """Write arrays under these names, each file atomically, and in shards where one would be too large.
 
     The index, which makes shards a model, is written last.
+
+    Args:
+        folder: to write into.
+        named: the arrays.
+        max_shard_bytes: of a file.
+        variant: of the files' names, such as "fp16" of ``model.fp16.safetensors``.
 
     Returns:
         The file that an earlier save may have left: the index beside a whole file, or the reverse.
@@ -207,21 +213,22 @@ def write_arrays(
         OutputError: the folder cannot be written.
     """
     folder = Path(folder)
+    whole, index = _KINDS[0].file(variant), _KINDS[0].index(variant)
     shards = list(_shards(named, max_shard_bytes))
     if len(shards) == 1:
-        write_safetensors(folder / WEIGHTS_FILE, shards[0])
-        (folder / WEIGHTS_INDEX_FILE).unlink(missing_ok=True)
-        return WEIGHTS_INDEX_FILE
+        write_safetensors(folder / whole, shards[0])
+        (folder / index).unlink(missing_ok=True)
+        return index
     places: dict[str, str] = {}
     for i, shard in enumerate(shards, start=1):
-        name = f"model-{i:05}-of-{len(shards):05}.safetensors"
+        name = f"{whole.removesuffix('.safetensors')}-{i:05}-of-{len(shards):05}.safetensors"
         write_safetensors(folder / name, shard)
         places |= dict.fromkeys(shard, name)
     total = sum(array.nbytes for array in named.values())
-    write_json(folder / WEIGHTS_INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": places})
+    write_json(folder / index, {"metadata": {"total_size": total}, "weight_map": places})
     # What an earlier save left would be read in their place.
-    (folder / WEIGHTS_FILE).unlink(missing_ok=True)
-    return WEIGHTS_FILE
+    (folder / whole).unlink(missing_ok=True)
+    return whole
 
 
 def byte_count(name: str, size: int | str) -> int:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from distilbert.core import rules
 from distilbert.core.config import EncoderConfig
+from distilbert.errors import ConfigError
 from distilbert.torch.embeddings import sinusoids
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ class Adjustable:
     """The part of every model class that changes what is there. Mixed into ``PreTrainedModel``."""
 
     config: EncoderConfig
+    _input_hook: RemovableHandle | None = None
 
     @property
     def encoder(self) -> "Encoder":
@@ -39,6 +42,18 @@ class Adjustable:
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection onto the vocabulary, where the model has one."""
         return None
+
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        """Put another projection onto the vocabulary in its place.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        raise ConfigError(
+            "Only a masked language model has a projection onto the vocabulary.",
+            received=f"a {type(self).__name__}",
+            remedy="Set it on the model with that head.",
+        )
 
     def get_position_embeddings(self) -> nn.Embedding:
         """The table of positions."""
@@ -80,9 +95,12 @@ class Adjustable:
         words.num_embeddings = count
         projector = self.get_output_embeddings()
         if projector is not None:
-            if not self.config.tie_word_embeddings:
+            tied = self.config.tie_word_embeddings
+            if not tied:
                 projector.weight = _resized(projector.weight, count, spread=spread)
-            projector.bias = _resized(projector.bias, count, spread=0.0)
+            # A tied head's biases grow by zeros, as the peer's do.
+            around = mean_resizing and not tied
+            projector.bias = _resized(projector.bias, count, spread=None if around else 0.0)
             projector.out_features = count
         self.config.vocab_size = count
         self.tie_weights()
@@ -165,6 +183,18 @@ class Adjustable:
     @property
     def is_gradient_checkpointing(self) -> bool:
         return self.encoder.transformer.recompute is not None
+
+    def enable_input_require_grads(self) -> None:
+        """Let gradients reach the states of words, which some ways of recomputing need of a frozen table."""
+        self.disable_input_require_grads()
+        words = self.get_input_embeddings()
+        self._input_hook = words.register_forward_hook(lambda _module, _given, x: x.requires_grad_(True))
+
+    def disable_input_require_grads(self) -> None:
+        """Put an end to ``enable_input_require_grads``."""
+        if self._input_hook is not None:
+            self._input_hook.remove()
+            self._input_hook = None
 
 
 def _resized(old: Tensor, rows: int, *, spread: float | None) -> nn.Parameter:

@@ -38,10 +38,9 @@ class SelfAttention(nn.Module):
     def __init__(self, config: EncoderConfig, *, layer: int) -> None:
         super().__init__()
         self.heads = kept_heads(config, layer)
-        self.dim = config.dim
         self.attention_head_size = config.dim // config.n_heads
+        self.dim = inside = self.n_heads * self.attention_head_size
         self.dropout = config.attention_dropout
-        inside = self.n_heads * self.attention_head_size
         self.q_lin = nn.Linear(config.dim, inside)
         self.k_lin = nn.Linear(config.dim, inside)
         self.v_lin = nn.Linear(config.dim, inside)
@@ -83,7 +82,8 @@ class SelfAttention(nn.Module):
             q_BNSH = q[:, :, None] if first_only else q.transpose(1, 2)
             # Only the eager form has weights to show, so a call that asks for them runs it, as peers do.
             attend = self.attend_eagerly if with_weights else self.attend
-            context_BNSH, weights_BNSS = attend(q_BNSH, k.transpose(1, 2), v.transpose(1, 2), layout.columns)
+            columns = self._own(layout.columns, first_only=first_only)
+            context_BNSH, weights_BNSS = attend(q_BNSH, k.transpose(1, 2), v.transpose(1, 2), columns)
             context = context_BNSH[:, :, 0] if first_only else context_BNSH.transpose(1, 2)
         if head_mask_N is not None:
             head_mask_N = head_mask_N[self.heads].to(context.dtype)
@@ -143,6 +143,14 @@ class SelfAttention(nn.Module):
                 received=f"attention_dropout={self.dropout:g}",
                 remedy="Set it to 0, or choose sdpa: model.set_attention('sdpa').",
             )
+
+    def _own(self, columns: Tensor | None, *, first_only: bool) -> Tensor | None:
+        """Of a mask, what its own heads and the queries that are asked read."""
+        if columns is None:
+            return None
+        if columns.shape[1] > 1 and self.pruned_heads:
+            columns = columns[:, self.heads]
+        return columns[:, :, :1] if first_only else columns
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1))

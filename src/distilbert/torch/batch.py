@@ -78,6 +78,13 @@ def read(
     if isinstance(input_ids, PackedBatch):
         others = (attention_mask, inputs_embeds, position_ids, token_type_ids)
         return _read_packed(config, reading, input_ids, others, device)
+    _refuse_others(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        inputs_embeds=inputs_embeds,
+        position_ids=position_ids,
+        token_type_ids=token_type_ids,
+    )
     if (input_ids is None) == (inputs_embeds is None):
         raise DataError(
             "A model reads either input_ids or inputs_embeds.",
@@ -88,6 +95,12 @@ def read(
     given = input_ids if input_ids is not None else inputs_embeds
     assert given is not None
     recording = is_recording()
+    if not recording and shape[1] == 0:
+        raise DataError(
+            "A text has at least one token.",
+            received=f"a batch {list(shape)}",
+            remedy="Leave the special tokens in: add_special_tokens=True in the tokenizer's call.",
+        )
     if position_ids is None:
         if not recording and shape[1] > config.max_position_embeddings:
             raise _too_long(config, shape[1])
@@ -99,13 +112,15 @@ def read(
     batch = Batch(
         Padded(), input_ids, inputs_embeds, position_ids, token_type_ids, first_only=reading.first_only
     )
-    return batch if attention_mask is None else _masked(batch, attention_mask, given, reading)
+    return batch if attention_mask is None else _masked(config, batch, attention_mask, given, reading)
 
 
-def _masked(batch: Batch, attention_mask: Tensor, given: Tensor, reading: Reading) -> Batch:
+def _masked(
+    config: EncoderConfig, batch: Batch, attention_mask: Tensor, given: Tensor, reading: Reading
+) -> Batch:
     shape = sizes(given)[:2]
     if attention_mask.dim() == 4:
-        return replace(batch, layout=Padded(columns=_pair_mask(attention_mask, shape, reading)))
+        return replace(batch, layout=Padded(columns=_pair_mask(config, attention_mask, shape, reading)))
     if sizes(attention_mask) != shape:
         raise DataError(
             "attention_mask must have the shape of the batch.",
@@ -170,6 +185,19 @@ def _read_packed(
     )
 
 
+def _refuse_others(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Tensor):
+            encoding = hasattr(value, "keys")
+            raise DataError(
+                f"{name} must be a tensor.",
+                received=f"a {type(value).__name__}",
+                remedy="Give what a tokenizer gave as model(**encoding)."
+                if encoding
+                else "Call the tokenizer with return_tensors='pt', or give torch.tensor(rows).",
+            )
+
+
 def _shape(config: EncoderConfig, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> tuple[int, int]:
     if input_ids is not None:
         if input_ids.dim() != 2 or input_ids.dtype not in _INTEGERS:
@@ -181,7 +209,8 @@ def _shape(config: EncoderConfig, input_ids: Tensor | None, inputs_embeds: Tenso
         rows, length = sizes(input_ids)
         return rows, length
     assert inputs_embeds is not None
-    if inputs_embeds.dim() != 3 or sizes(inputs_embeds)[-1] != config.dim:
+    fits = inputs_embeds.dim() == 3 and sizes(inputs_embeds)[-1] == config.dim
+    if not fits or not inputs_embeds.is_floating_point():
         raise DataError(
             f"inputs_embeds must be states of the model's width, [B, S, {config.dim}].",
             received=f"{_type(inputs_embeds)} {list(inputs_embeds.shape)}",
@@ -282,7 +311,7 @@ def _warn_of_token_types() -> None:
 _has_warned = False
 
 
-def _pair_mask(mask: Tensor, shape: tuple[int, ...], reading: Reading) -> Tensor:
+def _pair_mask(config: EncoderConfig, mask: Tensor, shape: tuple[int, ...], reading: Reading) -> Tensor:
     """A caller's mask for each pair of tokens, with no row under which every column is hidden."""
     if not reading.pair_masks:
         raise DataError(
@@ -290,8 +319,9 @@ def _pair_mask(mask: Tensor, shape: tuple[int, ...], reading: Reading) -> Tensor
             received=f"attention_mask {list(mask.shape)}",
             remedy="Choose sdpa or eager: model.set_attention('sdpa').",
         )
-    batch, _, queries, keys = sizes(mask)
-    if batch not in (1, shape[0]) or queries not in (1, shape[1]) or keys != shape[1]:
+    batch, heads, queries, keys = sizes(mask)
+    fits = batch in (1, shape[0]) and heads in (1, config.n_heads)
+    if not fits or queries not in (1, shape[1]) or keys != shape[1]:
         raise DataError(
             "A mask for each pair of tokens must have the shape [B, 1 or N, S, S].",
             received=f"attention_mask {list(mask.shape)} for a batch {list(shape)}",

@@ -45,6 +45,7 @@ class BertModel(Encoder):
     """
 
     config_class = BertConfig
+    base_model_prefix = BertConfig.model_type
 
     def __init__(self, config: BertConfig, *, pooled: bool = True) -> None:
         super().__init__(config)

@@ -30,6 +30,7 @@ class DistilBertModel(Encoder):
     """
 
     config_class = DistilBertConfig
+    base_model_prefix = DistilBertConfig.model_type
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

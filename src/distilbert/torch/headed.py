@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.core.data.packing import PackedBatch
@@ -35,6 +35,9 @@ class HeadedModel(PreTrainedModel):
     @property
     def encoder(self) -> Encoder:
         return getattr(self, self.config.model_type)
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # published under another name here
+        super().set_input_embeddings(value)
 
     def _build_head(self, config: Any) -> None:
         raise NotImplementedError

@@ -181,7 +181,7 @@ class MultipleChoiceModel(_FirstTokenModel):
             given = input_ids if input_ids is not None else inputs_embeds
             choices = _choices(given, axes=3 if input_ids is not None else 4)
         batch, encoded = self._encode(
-            _flat(input_ids, 2), _flat(attention_mask, 2), head_mask, _flat(inputs_embeds, 3),
+            _flat(input_ids, 2), _flat_mask(attention_mask), head_mask, _flat(inputs_embeds, 3),
             _flat(position_ids, 2), _flat(token_type_ids, 2), output_attentions, output_hidden_states,
         )  # fmt: skip
         logits = self._first_logits(batch, encoded).flatten()
@@ -314,6 +314,11 @@ def _choices(given: Tensor | None, *, axes: int) -> int:
 def _flat(x: Any, axes: int) -> Any:
     """[B, choices, ...] as [B * choices, ...]."""
     return x.flatten(0, 1) if isinstance(x, Tensor) and x.dim() > axes else x
+
+
+def _flat_mask(mask: Any) -> Any:
+    """A mask [B, choices, S], or [B, choices, 1 or N, S, S] of pairs of tokens, which may be flat already."""
+    return mask if isinstance(mask, Tensor) and mask.dim() == 4 else _flat(mask, 2)
 
 
 def _in_rows(logits_T: Tensor, lengths: list[int]) -> Tensor:

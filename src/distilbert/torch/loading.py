@@ -1,15 +1,18 @@
-"""What ``from_pretrained`` can be told, and how a model is filled with weights piece by piece."""
+"""What ``from_pretrained`` can be told, how a model is filled piece by piece, and what a caller saves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from distilbert.core.checkpoint import listed, match
 from distilbert.core.config import EncoderConfig
-from distilbert.errors import ConfigError
+from distilbert.core.parameters import Parameter
+from distilbert.core.weight_files import Arrays
+from distilbert.errors import CheckpointError, ConfigError
 from distilbert.torch.device import pick_device
-from distilbert.torch.tensors import as_tensor
+from distilbert.torch.tensors import as_array, as_tensor
 
 #: Keywords of the peer's that leave nothing to choose here: every kind of file is recognised, no second copy
 #: of the weights is ever held, and no file can run code.
@@ -125,6 +128,25 @@ def fill(model: nn.Module, source: Source, places: Mapping[str, str]) -> dict[st
                 if part.dtype != tensor.dtype:
                     cast[key] = str(part.dtype).removeprefix("torch.")
     return cast
+
+
+def arrays_to_save(
+    state_dict: Mapping[str, Tensor], parameters: Sequence[Parameter], config: EncoderConfig
+) -> tuple[Arrays, torch.dtype]:
+    """The arrays of a caller's tensors by key, tied ones once, and their type.
+
+    Raises:
+        CheckpointError: none of them is the model's, some are not, or have another shape.
+    """
+    places, report = match(StateDict(state_dict), parameters, config, source="state_dict")
+    if report.unexpected or not places:
+        raise CheckpointError(
+            "A state_dict to save must hold parameters of the model.",
+            received=listed(report.unexpected) or "none",
+            remedy="Give model.state_dict(), or the part of it that is to be written.",
+        )
+    arrays = {key: as_array(state_dict[name]) for key, name in places.items()}
+    return arrays, state_dict[next(iter(places.values()))].dtype
 
 
 def _dtype_of(source: Source, name: str) -> str:

@@ -133,7 +133,7 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tenso
         raise DataError(
             f"{what} must be whole numbers.",
             received=str(labels_T.dtype).removeprefix("torch."),
-            remedy=f"Give {what}.long(), if they are class ids.",
+            remedy=f"Give {what}.long(), if whole numbers are meant.",
         )
     classes = logits_TC.shape[-1]
     if labels_T.device.type == "cpu" and not is_recording():

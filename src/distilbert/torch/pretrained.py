@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distilbert.core.checkpoint import LoadReport, file_names, listed, match, refuse_hollow, write_weights
 from distilbert.core.config import EncoderConfig
@@ -30,24 +30,23 @@ from distilbert.errors import ConfigError
 from distilbert.torch import pytrees as _pytrees  # noqa: F401  # outputs pass through what takes trees
 from distilbert.torch.adjustable import Adjustable
 from distilbert.torch.embeddings import sinusoids
-from distilbert.torch.loading import StateDict, changed, chosen_device, chosen_dtype, fill
+from distilbert.torch.loading import StateDict, arrays_to_save, changed, chosen_device, chosen_dtype, fill
 from distilbert.torch.published import Published
 from distilbert.torch.tensors import as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
 
-class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
+class PreTrainedModel(Published, Adjustable, Publishable):
     """A model that knows its parameters by the manifest and its folder by the published format."""
 
     _has_weights = True
-    head: ClassVar[Head] = Head.NONE
     config_class: ClassVar[type[EncoderConfig]]
-    #: The attribute that a model with a head has its encoder under.
+    #: The attribute that a model with a head has its encoder under; a base model has none of that name.
     base_model_prefix: ClassVar[str]
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         if not isinstance(config, self.config_class):
             raise ConfigError(
                 f"{type(self).__name__} is built from a {self.config_class.__name__}.",
@@ -55,43 +54,14 @@ class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
                 remedy=f"Give it a {self.config_class.__name__}, or use from_pretrained(folder).",
             )
         config.check()
-        self.config = config
         self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_with_ties)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_tied_again)  # type: ignore[no-untyped-call]
 
     @property
-    def manifest(self) -> tuple[Parameter, ...]:
-        """Every parameter of this model, under the keys that ``named_parameters`` has too."""
-        return manifest(self.config, self.head)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
-
-    @property
     def base_model(self) -> "PreTrainedModel":
         """The encoder, of a model with a head; else the model itself."""
         return self.encoder
-
-    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
-        """How many numbers the model has; a tied table counts once.
-
-        Args:
-            only_trainable: of those that learn.
-            exclude_embeddings: without the tables of words, positions and token types.
-        """
-        roles = {parameter.key: parameter.role for parameter in self.manifest}
-        return sum(
-            parameter.numel()
-            for name, parameter in self.named_parameters()
-            if (parameter.requires_grad or not only_trainable)
-            and not (exclude_embeddings and roles.get(name) is Role.EMBEDDING)
-        )
 
     def extra_repr(self) -> str:
         config = self.config
@@ -233,6 +203,7 @@ class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
                 name,
                 listed(file_names(report.drawn_anew, parameters)),
             )
+        model.name_or_path = str(pretrained_model_name_or_path or "")
         model.eval()
         return (model, report) if output_loading_info else model
 
@@ -291,26 +262,41 @@ class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
     def save_pretrained(
         self,
         save_directory: str | Path,
-        *,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        save_function: Any = None,
+        push_to_hub: bool = False,
         max_shard_size: int | str = MAX_SHARD_BYTES,
         safe_serialization: bool = True,
-        push_to_hub: bool = False,
+        variant: str | None = None,
+        token: str | bool | None = None,
+        save_peft_format: bool = True,
         **pushing: Any,
     ) -> None:
         """Write ``config.json`` and ``model.safetensors`` into a folder: both, or on a full disk neither.
 
         Args:
             save_directory: the folder; made where it is missing.
+            is_main_process: False does nothing, so that of several processes one writes.
+            state_dict: tensors to write instead of the model's own, all of them or some; a launcher of
+                several processes has gathered them.
+            save_function: accepted and without effect: how pickles are written.
+            push_to_hub: send the files to a hub, too.
             max_shard_size: of a file, in bytes or as in "5GB", above which the weights are written in
                 shards, with an index.
             safe_serialization: True; other kinds of files are written by ``convert``.
-            push_to_hub: send the files to a hub, too.
+            variant: of the file's name, such as "fp16" of ``model.fp16.safetensors``.
+            token: of who is sending to the hub.
+            save_peft_format: accepted and without effect: adapters are saved by their library.
             **pushing: how: ``repo_id`` and the other arguments of ``push_to_hub``.
 
         Raises:
+            CheckpointError: ``state_dict`` has tensors of other shapes or names.
             ConfigError: the configuration breaks a rule across fields, or an argument.
             OutputError: the folder cannot be written, or the hub does not take it.
         """
+        if not is_main_process:
+            return
         if not safe_serialization:
             raise ConfigError(
                 "Models are saved as safetensors.",
@@ -318,15 +304,20 @@ class PreTrainedModel(nn.Module, Adjustable, Published, Publishable):
                 remedy="Convert the saved folder: distilbert convert --model DIR --to bin --out OTHER",
             )
         most = byte_count("max_shard_size", max_shard_size)
+        arrays, dtype = self.arrays(), self.dtype
+        if state_dict is not None:
+            arrays, dtype = arrays_to_save(state_dict, self.manifest, self.config)
         self.config.architectures = [type(self).__name__]
-        self.config.dtype = _name(self.dtype)
+        self.config.dtype = _name(dtype)
+        parameters = [p for p in self.manifest if p.key in arrays]
         with filling(save_directory) as folder:
             self.config.save_pretrained(folder)
-            stale = write_weights(folder, self.arrays(), self.manifest, max_shard_bytes=most)
+            stale = write_weights(folder, arrays, parameters, max_shard_bytes=most, variant=variant)
         (Path(save_directory) / stale).unlink(missing_ok=True)
         # What is sent is what was written: with the same choice.
-        chosen = {"max_shard_size": most, **pushing} if push_to_hub else pushing
-        self._push_saved(save_directory, push_to_hub, chosen)
+        chosen = {"max_shard_size": most, "variant": variant, "state_dict": state_dict}
+        how = pushing if token is None else {**pushing, "token": token}
+        self._push_saved(save_directory, push_to_hub, {**chosen, **how} if push_to_hub else how)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -80,13 +80,22 @@ class FlashAttention(SelfAttention):
 
     def _run(self, q: Tensor, k: Tensor, v: Tensor, *where: Any) -> Tensor:
         self.refuse_dropout()
+        self.refuse_others_than_half_on_cuda(q)
+        return self._kernel(q.contiguous(), k.contiguous(), v.contiguous(), *where)
+
+    @staticmethod
+    def refuse_others_than_half_on_cuda(q: Tensor) -> None:
+        """What no kernel computes.
+
+        Raises:
+            ConfigError: another device or precision.
+        """
         if q.device.type != "cuda" or q.dtype not in (torch.float16, torch.bfloat16):
             raise ConfigError(
                 "flash_attention_2 computes in float16 or bfloat16, on a CUDA GPU.",
                 received=f"{str(q.dtype).removeprefix('torch.')} on {q.device.type}",
                 remedy=f"Load with dtype='bfloat16' onto cuda. {_OTHERS}",
             )
-        return self._kernel(q.contiguous(), k.contiguous(), v.contiguous(), *where)
 
     @staticmethod
     def _limits(x_BNSH: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ ADDED = (
     AddedToken("Ä-", lstrip=True, rstrip=True),
     AddedToken("ing", single_word=True),
     AddedToken("[S]", special=True, lstrip=True),
+    AddedToken("\ufe0f"),  # nothing, where accents are stripped
+    AddedToken(" b", rstrip=True),
+    AddedToken("MASK]", normalized=False),
 )
 
 #: Lower-casing, accents, ideographs, cleaning, added tokens.
@@ -40,6 +44,7 @@ SETTINGS = (
     {"do_lower_case": True, "added": ADDED},
     {"do_lower_case": False, "added": ADDED, "split_special_tokens": True},
     {"do_lower_case": True, "wordpieces_prefix": "", "tokenize_chinese_chars": False},
+    {"do_basic_tokenize": False, "added": ADDED},
 )
 
 #: Texts of one example: what is drawn costs more than what is tested.
@@ -63,19 +68,25 @@ def tokenizers_of(vocabulary: Path, setting: int) -> tuple[Any, Any, Any]:
     prefix = given.get("wordpieces_prefix", "##")
     model = models.WordPiece.from_file(str(vocabulary), unk_token="[UNK]", continuing_subword_prefix=prefix)
     theirs = Tokenizer(model)
-    theirs.normalizer = normalizers.BertNormalizer(
-        clean_text=given.get("clean_text", True),
-        handle_chinese_chars=given.get("tokenize_chinese_chars", True),
-        strip_accents=given.get("strip_accents"),
-        lowercase=python.do_lower_case,
-    )
-    theirs.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if given.get("do_basic_tokenize", True):
+        theirs.normalizer = normalizers.BertNormalizer(
+            clean_text=given.get("clean_text", True),
+            handle_chinese_chars=given.get("tokenize_chinese_chars", True),
+            strip_accents=given.get("strip_accents"),
+            lowercase=python.do_lower_case,
+        )
+        theirs.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    else:
+        theirs.normalizer, theirs.pre_tokenizer = normalizers.Sequence([]), pre_tokenizers.WhitespaceSplit()
     theirs.decoder = decoders.WordPiece(prefix=prefix)
     theirs.post_processor = processors.BertProcessing(
         ("[SEP]", python.sep_token_id), ("[CLS]", python.cls_token_id)
     )
     theirs.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     for token in added:
+        if not theirs.normalizer.normalize_str(token.content):
+            theirs.add_tokens([f"instead of {token.content!r}"])  # it would be found everywhere
+            continue
         flags = {n: getattr(token, n) for n in ("single_word", "lstrip", "rstrip", "normalized")}
         add = theirs.add_special_tokens if token.special else theirs.add_tokens
         add([TheirToken(token.content, **flags)])
@@ -92,7 +103,7 @@ def vocabulary(request: pytest.FixtureRequest) -> Path:
 
 
 some_texts = st.lists(
-    st.one_of(any_text, any_text_with("<x>", "new york", "new", "NEW", "FOO", "Ä-", "ä-", "ing", "[S]", " ")),
+    st.one_of(any_text, any_text_with(*(str(token) for token in ADDED), "NEW", "ä-", "b", "[MASK]", " ")),
     min_size=TEXTS,
     max_size=TEXTS,
 )
@@ -127,6 +138,48 @@ def test_any_text(texts: list[str], setting: int, vocabulary: Path) -> None:
             for tokenizer in (python, fast):
                 mine = tokenizer.decode(encoding.ids, skip, clean_up_tokenization_spaces=False)
                 assert mine == decoded
+
+
+@settings(
+    max_examples=max(1, CASES // 100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    database=None,
+)
+@given(texts=some_texts, setting=st.sampled_from(range(len(SETTINGS))), words=st.booleans())
+def test_any_pair_and_any_words(texts: list[str], setting: int, words: bool, vocabulary: Path) -> None:
+    python, fast, theirs = tokenizers_of(vocabulary, setting)
+    columns = ("input_ids", "token_type_ids", "special_tokens_mask", "offset_mapping")
+    options = {f"return_{name}": True for name in ("token_type_ids", "special_tokens_mask")}
+    options |= {"return_offsets_mapping": True, "is_split_into_words": words, "verbose": False}
+    half = TEXTS // 2
+    firsts, seconds = texts[:half], texts[half:]
+    if words:
+        firsts, seconds = [texts[:1], texts[1:half]], [texts[half:-2], texts[-2:]]
+    ours, also = (tokenizer(firsts, seconds, **options) for tokenizer in (python, fast))
+    assert ours.data == also.data
+    pairs = list(zip(firsts, seconds, strict=True))
+    for i, encoding in enumerate(theirs.encode_batch(pairs, is_pretokenized=words)):
+        found = (encoding.ids, encoding.type_ids, encoding.special_tokens_mask, encoding.offsets)
+        assert tuple(ours[name][i] for name in columns) == found
+        assert ours.word_ids(i) == also.word_ids(i) == encoding.word_ids
+        assert ours.sequence_ids(i) == also.sequence_ids(i) == encoding.sequence_ids
+
+
+@settings(max_examples=max(1, CASES // 20), deadline=None, database=None)
+@given(text=any_text, setting=st.sampled_from([i for i, s in enumerate(SETTINGS) if "added" not in s]))
+def test_offsets_of_any_text(text: str, setting: int, vocabulary: Path) -> None:
+    """Spans lie in the text and ascend; what stands there is, normalised, the letters of the token."""
+    for tokenizer in tokenizers_of(vocabulary, setting)[:2]:
+        batch = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        normalize, prefix = tokenizer._pipeline.normalizer(), tokenizer._pipeline.wordpieces_prefix
+        spans = batch["offset_mapping"]
+        assert all(0 <= start < end <= len(text) for start, end in spans)
+        assert all(one[0] <= other[0] and one[1] <= other[1] for one, other in pairwise(spans))
+        for token, (start, end) in zip(batch.tokens(), spans, strict=True):
+            if token not in tokenizer.all_special_tokens:
+                letters = token.removeprefix(prefix) if start else token
+                assert letters in normalize(text[start:end]).text
 
 
 def test_offsets_index_back(minilm: Path) -> None:

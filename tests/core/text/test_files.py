@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilbert import DistilBertTokenizerFast
+from distilbert import DistilBertTokenizer, DistilBertTokenizerFast
 from distilbert.errors import CheckpointError, ConfigError, DataError, DistilBertError, MissingExtraError
 
 TEXTS = [
@@ -92,6 +92,68 @@ def test_folders_go_both_ways(tmp_path: Path, ours) -> None:
     from_vocabulary = DistilBertTokenizerFast.from_pretrained(tmp_path / "again")
     for text in TEXTS:
         assert ours.encode(text) == again.encode(text) == from_vocabulary.encode(text)
+
+
+@pytest.mark.parametrize("kind", [DistilBertTokenizer, DistilBertTokenizerFast])
+def test_settings_go_both_ways(kind: type, tmp_path: Path, minilm: Path) -> None:
+    import transformers
+
+    made = kind(minilm / "vocab.txt", do_basic_tokenize=False, model_max_length=1e30)
+    made.save_pretrained(tmp_path)
+    text = "unaffable, Hello hello"
+    for name in ("DistilBertTokenizer", "DistilBertTokenizerFast"):
+        peer = getattr(transformers, name).from_pretrained(tmp_path)
+        assert peer.tokenize(text) == made.tokenize(text)
+        assert peer.model_max_length == made.model_max_length == int(1e30)
+    again = kind.from_pretrained(tmp_path)
+    assert again.tokenize("Hello hello") == made.tokenize("Hello hello") == ["[UNK]", "hello"]
+    assert again.init_kwargs == made.init_kwargs
+    assert len(again("hello " * 600, truncation=True)["input_ids"]) == 602
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CASED = {
+    "capitals": ["Ab", "ab"],
+    "Hangul and a few capitals": ["안녕", "하세", "##요", "A", *(f"a{i}" for i in range(150))],
+}
+
+
+@pytest.mark.parametrize("words", CASED.values(), ids=CASED)
+def test_casing_as_the_vocabulary_is_written(words: list[str], tmp_path: Path, caplog) -> None:
+    ids = {token: i for i, token in enumerate([*SPECIAL, *words])}
+    tokenizer = DistilBertTokenizerFast(ids)
+    assert (tokenizer.do_lower_case, tokenizer.strip_accents) == (False, None)
+    assert tokenizer.tokenize(words[0]) == [words[0]]
+    assert not caplog.records
+    DistilBertTokenizerFast(ids, do_lower_case=True).save_pretrained(tmp_path)
+    for name in ("tokenizer_config.json", "vocab.txt"):
+        (tmp_path / name).unlink()
+    caplog.clear()
+    assert DistilBertTokenizerFast.from_pretrained(tmp_path).do_lower_case, "as the file says"
+    assert "do_lower_case must fit the vocabulary. Received: True, for" in caplog.text
+
+
+def test_accents_without_capitals_are_kept(caplog) -> None:
+    ids = {token: i for i, token in enumerate([*SPECIAL, "für", "안녕", "ab"])}
+    tokenizer = DistilBertTokenizerFast(ids)
+    assert tokenizer.tokenize("FÜR 안녕 AB") == ["für", "안녕", "ab"]
+    assert not caplog.records
+    DistilBertTokenizerFast(ids, do_lower_case=True, strip_accents=False)
+    assert not caplog.records
+    DistilBertTokenizerFast(ids, do_lower_case=True)
+    assert "0 of 3 tokens have capitals, and 2 accents" in caplog.text
+
+
+@pytest.mark.parametrize("kept", ["tokenizer.json", "vocab.txt"])
+def test_an_argument_that_contradicts_the_files(kept: str, minilm: Path, tmp_path: Path, caplog) -> None:
+    DistilBertTokenizerFast.from_pretrained(minilm).save_pretrained(tmp_path)
+    (tmp_path / ({"tokenizer.json", "vocab.txt"} - {kept}).pop()).unlink()
+    for asked, contradicts in ((True, False), (None, False), (False, True)):
+        for folder in (tmp_path, tmp_path / kept):
+            caplog.clear()
+            tokenizer = DistilBertTokenizerFast.from_pretrained(folder, do_lower_case=asked)
+            assert tokenizer.do_lower_case is (asked is not False)
+            assert ("Received: False, where the vocabulary's files say True" in caplog.text) is contradicts
 
 
 def test_casing_and_accents(minilm: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -325,14 +326,54 @@ def test_words_that_are_never_split(minilm: Path) -> None:
     peer = transformers.DistilBertTokenizer(
         minilm / "vocab.txt", never_split=["Don't", "hello", "-x-"], do_lower_case=False
     )
-    for text in ("Don't Don't. hello!", " hello -x-\tdon't -x-y"):
+    for text in (
+        "Don't Don't. hello!",
+        " hello -x-\tdon't -x-y",
+        "Don't\u200b a",
+        "a Don't中 b",
+        "Do\x00n't",
+    ):
         mine = DistilBertTokenizer(
             minilm / "vocab.txt", do_lower_case=False, never_split=["Don't", "hello", "-x-"]
         )
         assert mine.encode(text) == peer.encode(text)
+    assert ours("Don't") == ours("don ' t"), "lower-cased text has no such word"
+    lower = DistilBertTokenizer(minilm / "vocab.txt", never_split=["don't"])
+    batch = lower("a D\u200bON'T\u200b中", add_special_tokens=False, return_offsets_mapping=True)
+    assert batch["input_ids"] == lower.encode("a [UNK] 中", add_special_tokens=False)
+    assert batch["offset_mapping"] == [(0, 1), (2, 8), (9, 10)]
+    spaces = DistilBertTokenizer(minilm / "vocab.txt", never_split=["unaffable"], do_basic_tokenize=False)
+    assert spaces.tokenize("unaffable") == ["una", "##ffa", "##ble"], "as the peer: of no effect"
     assert ours("say hello", return_offsets_mapping=True)["offset_mapping"][2] == (4, 9)
     with pytest.raises(ConfigError, match="Use DistilBertTokenizer"):
         DistilBertTokenizerFast(minilm / "vocab.txt", never_split=["a"])
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(
+    words=st.lists(
+        st.sampled_from(
+            ["Don't", "don't", "DON'T", "-x-", "-x-y", "naïve", "hello", "中", "\u200b", "\x00", " ", ","]
+        ),
+        max_size=8,
+    ),
+    lower=st.booleans(),
+    accents=st.sampled_from([None, True, False]),
+)
+def test_words_are_never_split_as_in_the_peers(
+    words: list[str], lower: bool, accents: bool | None, minilm
+) -> None:
+    mine, peers = never_splitting(minilm / "vocab.txt", lower, accents)
+    assert mine.encode("".join(words)) == peers.encode("".join(words))
+
+
+@cache
+def never_splitting(file: Path, lower: bool, accents: bool | None) -> list[Any]:
+    words = ["don't", "DON'T", "-x-", "naïve", "中"]
+    return [
+        kind(file, do_lower_case=lower, strip_accents=accents, never_split=words)
+        for kind in (DistilBertTokenizer, transformers.DistilBertTokenizer)
+    ]
 
 
 def test_every_argument_has_an_effect(minilm: Path) -> None:
@@ -381,10 +422,10 @@ def test_every_argument_has_an_effect(minilm: Path) -> None:
         assert kind(ids, truncation_side="left").encode("a b", truncation=True, max_length=3) == [2, 7, 3]
         assert kind(ids, model_max_length=3).encode("a b", truncation=True) == [2, 6, 3]
         assert "token_type_ids" in kind(ids, model_input_names=["input_ids", "token_type_ids"])("a")
-    full = DistilBertTokenizerFast(minilm / "vocab.txt")
-    assert full.decode(full.encode("don't")) == "[CLS] don't [SEP]"
-    plain = DistilBertTokenizerFast(minilm / "vocab.txt", clean_up_tokenization_spaces=False)
-    assert plain.decode(plain.encode("don't")) == "[CLS] don ' t [SEP]"
+        full = kind(minilm / "vocab.txt")
+        assert full.decode(full.encode("don't")) == "[CLS] don't [SEP]"
+        plain = kind(minilm / "vocab.txt", clean_up_tokenization_spaces=False)
+        assert plain.decode(plain.encode("don't")) == "[CLS] don ' t [SEP]"
 
 
 def test_processes_and_threads_change_nothing(minilm: Path) -> None:
@@ -419,8 +460,39 @@ def test_processes_and_threads_change_nothing(minilm: Path) -> None:
     [
         (["a"], {"padding": "shortest"}, ConfigError, "padding must be True, False or one of"),
         (["a"], {"truncation": "all"}, ConfigError, "truncation must be True, False or one of"),
-        (["a"], {"max_length": 0, "truncation": True}, ConfigError, "whole number of tokens"),
+        (["a"], {"max_length": 0, "truncation": True}, ConfigError, "max_length must be a whole number"),
         (["a"], {"max_length": 1, "truncation": True}, ConfigError, "room for its special tokens"),
+        (["a"], {"max_length": "4"}, ConfigError, "max_length must be a whole number"),
+        (["a"], {"stride": -1}, ConfigError, "stride must be a whole number of at least 0"),
+        (["a"], {"stride": "1"}, ConfigError, "stride must be a whole number"),
+        (["a"], {"stride": 1.0}, ConfigError, "stride must be a whole number"),
+        (["a"], {"truncation": []}, ConfigError, "truncation must be True, False or one of"),
+        (["a"], {"padding": {}}, ConfigError, "padding must be True, False or one of"),
+        (
+            ["a"],
+            {"padding": True, "pad_to_multiple_of": "4"},
+            ConfigError,
+            "pad_to_multiple_of must be a whole",
+        ),
+        (
+            ["a"],
+            {"padding": True, "pad_to_multiple_of": 2.5},
+            ConfigError,
+            "pad_to_multiple_of must be a whole",
+        ),
+        (
+            ["a"],
+            {"padding": True, "pad_to_multiple_of": -4},
+            ConfigError,
+            "pad_to_multiple_of must be a whole",
+        ),
+        (
+            [[["a"], "b"]],
+            {"is_split_into_words": True},
+            DataError,
+            "a list of its words. Received: 'b' at row 1",
+        ),
+        ([["a", "b"], ["a", ["b"]]], {}, DataError, "must be a string. Received: \\['b'\\] at row 1"),
         (["a"], {"padding_side": "top", "padding": True}, ConfigError, "must be right or left"),
         (
             ["a"],
@@ -445,6 +517,63 @@ def test_processes_and_threads_change_nothing(minilm: Path) -> None:
 def test_wrong_calls(arguments: list, options: dict, error: type, sentence: str, ours) -> None:
     with pytest.raises(error, match=sentence):
         ours(*arguments, **options)
+
+
+def test_numbers_of_any_kind(ours) -> None:
+    batch = ours(["a b c", "d"], truncation=True, max_length=np.int64(4), padding=True, stride=np.int32(0))
+    assert (
+        batch["input_ids"] == ours(["a b c", "d"], truncation=True, max_length=4, padding=True)["input_ids"]
+    )
+    assert batch[np.int64(1)].tokens == batch[1].tokens == ["[CLS]", "d", "[SEP]", "[PAD]"]
+    assert ours.convert_ids_to_tokens(np.int64(101)) == "[CLS]"
+    with pytest.raises(KeyError):
+        batch[1.5]
+    for wrong in ("2", None, 0, -3, 1.5):
+        with pytest.raises(ConfigError, match="num_proc must be a whole number of at least 1"):
+            DistilBertTokenizer({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}, num_proc=wrong)
+
+
+def test_padding_to_a_length_leaves_longer_rows(all_three) -> None:
+    python, fast, peer = all_three
+    texts = ["a", "one two three four five six"]
+    for options in ({"max_length": 4}, {"max_length": 4, "pad_to_multiple_of": 5}):
+        called = {"padding": "max_length", "truncation": False, **options}
+        theirs = peer(texts, **called)
+        made = peer.pad([{"input_ids": peer.encode(text)} for text in texts], padding="max_length", **options)
+        for ours in (python, fast):
+            assert ours(texts, **called).data == dict(theirs)
+            rows = [{"input_ids": ours.encode(text)} for text in texts]
+            assert ours.pad(rows, padding="max_length", **options).data == dict(made)
+            assert [len(e) for e in ours(texts, **called).encodings] == list(map(len, theirs["input_ids"]))
+            with pytest.raises(DataError, match="one length"):
+                ours(texts, return_tensors="np", **called)
+            with pytest.raises(DataError, match="one length"):
+                ours.pad(rows, padding="max_length", return_tensors="np", **options)
+
+
+def test_what_is_not_there(ours) -> None:
+    batch = ours("one two")
+    for place in (99, 4, -5, -99):
+        for way in ("token_to_word", "token_to_chars", "token_to_sequence"):
+            assert getattr(batch, way)(place) is getattr(batch, way)(0, place) is None
+            assert getattr(batch[0], way)(place) is None
+    assert batch.token_to_word(-2) == batch[0].token_to_word(-2) == 1
+
+
+def test_one_text_at_a_time_comes_apart(ours) -> None:
+    assert ours.tokenize(["un affable", "x"], is_split_into_words=True) == ["un", "af", "##fa", "##ble", "x"]
+    with pytest.raises(DataError, match="One text at a time.*Received: a list"):
+        ours.tokenize(["a", "b"])
+
+
+def test_room_for_one_text_of_a_pair(all_three) -> None:
+    """As the library has it, and as the document says: the other text overflows in one row, however long."""
+    rows = [
+        tokenizer("a b c", "d e f", truncation=True, max_length=4, return_overflowing_tokens=True)
+        for tokenizer in all_three
+    ]
+    assert rows[0]["input_ids"] == rows[1]["input_ids"] == rows[2]["input_ids"]
+    assert len(rows[0]["input_ids"][0]) == 4 < max(map(len, rows[0]["input_ids"]))
 
 
 def test_it_warns_once_of_rows_that_are_too_long(ours, caplog) -> None:

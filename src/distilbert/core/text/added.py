@@ -1,12 +1,12 @@
 """Added tokens: pieces of text that are tokens as they stand, found before anything else is done to it."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from distilbert.core.text.characters import characters
-from distilbert.errors import CheckpointError
+from distilbert.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class AddedToken:
     special: bool = False
 
     def __post_init__(self) -> None:
+        try:
+            self.content.encode()
+        except (AttributeError, UnicodeEncodeError):
+            raise ConfigError(
+                "A token must be a string of valid Unicode.",
+                received=f"{self.content!r:.80}",
+                remedy="Give its text.",
+            ) from None
         if self.normalized is None:
             object.__setattr__(self, "normalized", not self.special)
 
@@ -41,7 +49,7 @@ class AddedToken:
         """From what published files hold: a string, or an object of these fields.
 
         Raises:
-            CheckpointError: something else.
+            ConfigError: something else.
         """
         names = ("single_word", "lstrip", "rstrip", "normalized", "special")
         if isinstance(value, AddedToken):
@@ -56,10 +64,10 @@ class AddedToken:
         if isinstance(content, str):
             flags = {name: flag for name in names if isinstance(flag := given.get(name), bool)}
             return cls(content, **{**defaults, **flags})
-        raise CheckpointError(
+        raise ConfigError(
             "A token must be a string, or an object with its content.",
             received=f"{value!r:.80}",
-            remedy="Restore the tokenizer's files.",
+            remedy="Give its text.",
         )
 
     def facts(self) -> dict[str, Any]:
@@ -75,15 +83,41 @@ class Found(NamedTuple):
     id: int | None
 
 
+class Wanted(NamedTuple):
+    """An added token to look for: its text as it stands in what is searched, itself, and its id."""
+
+    text: str
+    token: AddedToken
+    id: int
+
+
+def wanted(tokens: Iterable[tuple[int, AddedToken]], normalize: Callable[[str], str]) -> list[Wanted]:
+    """The added tokens that a text can hold, with their ids."""
+    found = []
+    for i, token in tokens:
+        text = normalize(token.content) if token.normalized else token.content
+        if not text:
+            continue  # nothing is left of it: it would stand everywhere
+        if characters().unspaced.search(text) is None:
+            # It may lie in the spaces that another token has taken; the library has no way back from there.
+            token = replace(token, lstrip=False)
+        found.append(Wanted(text, token, i))
+    return found
+
+
 class Finder:
     """Finds added tokens in a text: the leftmost, and of those the longest.
 
     Args:
-        tokens: the text of each as it stands in what is searched, the token, and its id.
+        tokens: to look for. Of those that look alike the first is found.
+        special_is_text: what a special token covers is left as text, and no other token is found there.
     """
 
-    def __init__(self, tokens: Iterable[tuple[str, AddedToken, int]]) -> None:
-        self._tokens = {text: (token, i) for text, token, i in tokens if text}
+    def __init__(self, tokens: Iterable[Wanted], *, special_is_text: bool = False) -> None:
+        self._special_is_text = special_is_text
+        self._tokens: dict[str, tuple[AddedToken, int]] = {}
+        for text, token, i in tokens:
+            self._tokens.setdefault(text, (token, i))
         longest_first = sorted(self._tokens, key=len, reverse=True)
         # A pattern of alternatives takes the first that fits, hence the longest.
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
@@ -92,20 +126,25 @@ class Finder:
         return self._pattern is not None
 
     def __call__(self, text: str) -> Iterator[Found]:
-        """The text's parts in order: tokens, and what stands between them."""
+        """The text's parts in order: tokens, and what stands between them.
+
+        As in the library, a token may begin in the spaces that the one before has taken.
+        """
         done = 0
         for match in self._pattern.finditer(text) if self._pattern else ():
             token, number = self._tokens[match[0]]
             start, end = match.span()
+            if token.special and self._special_is_text:
+                continue
             if token.single_word and not _alone(text, start, end):
                 continue
             if token.lstrip:
                 while start > done and characters().space.match(text[start - 1]):
                     start -= 1
+                start = max(start, done)
             if token.rstrip:
                 while end < len(text) and characters().space.match(text[end]):
                     end += 1
-            start = max(start, done)
             if done < start:
                 yield Found(done, start, None)
             yield Found(start, end, number)

@@ -29,8 +29,8 @@ from distilbert.core.text.folder import (
     vocabulary_lines,
     without_gaps,
 )
-from distilbert.core.text.options import UNLIMITED
-from distilbert.core.text.pipeline import Pipeline, lower_cases
+from distilbert.core.text.pipeline import Pipeline, cased_as
+from distilbert.core.text.vocabulary import several
 from distilbert.core.text.vocabulary_files import read_vocabulary
 from distilbert.errors import ConfigError
 
@@ -53,7 +53,8 @@ class Configured(Assembly, Publishable):
         clean_text: drop control characters, and make every kind of space a plain one (published: True).
         wordpieces_prefix: marks the pieces that go on a word (published: "##").
         additional_special_tokens: further tokens with a meaning; those that are new get ids of their own.
-        added_tokens_decoder: added tokens by id, as ``tokenizer_config.json`` holds them.
+        added_tokens_decoder: added tokens by id, as ``tokenizer_config.json`` holds them; a text alone leaves
+            its flags to ``tokenizer_file``.
         split_special_tokens: text that spells a special token is text.
         model_max_length: the longest row in tokens, special ones included.
         padding_side, truncation_side: "right" or "left".
@@ -89,7 +90,7 @@ class Configured(Assembly, Publishable):
         clean_text: bool | None = None,
         wordpieces_prefix: str | None = None,
         additional_special_tokens: Sequence[str | AddedToken] = (),
-        added_tokens_decoder: Mapping[int, AddedToken] | None = None,
+        added_tokens_decoder: Mapping[int, str | AddedToken] | None = None,
         split_special_tokens: bool = False,
         model_max_length: int = MODEL_MAX_LENGTH,
         padding_side: str = "right",
@@ -97,6 +98,7 @@ class Configured(Assembly, Publishable):
         model_input_names: Sequence[str] | None = None,
     ) -> None:
         source = read_vocabulary(vocab_file, tokenizer_file)
+        additional_special_tokens = several("additional_special_tokens", additional_special_tokens or ())
         rules.number(3, float("inf"))("model_max_length", model_max_length)
         flags = {
             "do_lower_case": do_lower_case,
@@ -123,12 +125,23 @@ class Configured(Assembly, Publishable):
             "wordpieces_prefix": wordpieces_prefix,
         }
         changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        if source.pipeline is None and do_lower_case is None and isinstance(vocab_file, str | Path):
+        stated = source.pipeline
+        said = stated.do_lower_case if stated and stated.do_basic_tokenize else None
+        if said is None and isinstance(vocab_file, str | Path):
             beside = read_json(Path(vocab_file).parent / TOKENIZER_CONFIG_FILE, missing_is_empty=True)
-            do_lower_case = beside.get("do_lower_case")
-        if source.pipeline is None or do_lower_case is not None:
-            changes["do_lower_case"] = lower_cases(source.ids, do_lower_case)
-        self._pipeline = replace(source.pipeline or Pipeline(), **changes)
+            said = rules.optional(rules.flag)("do_lower_case", beside.get("do_lower_case"))
+        given = added_tokens_decoder or {}
+        plain = {i: AddedToken(token) for i, token in given.items() if isinstance(token, str)}
+        added = {
+            **plain,
+            **source.added,
+            **{i: AddedToken.read(t) for i, t in given.items() if i not in plain},
+        }
+        beside_text = {str(token) for token in (*added.values(), *additional_special_tokens)}
+        words = [token for token in source.ids if token not in beside_text]
+        self._pipeline = cased_as(
+            words, replace(source.pipeline or Pipeline(), **changes), asked=do_lower_case, said=said
+        )
         self._other_way = source.content
         frame = source.frame
         if frame is not None and frame != (str(cls_token), str(sep_token)):
@@ -137,15 +150,14 @@ class Configured(Assembly, Publishable):
                 received=f"{' and '.join(frame)}, where the settings have {cls_token} and {sep_token}",
                 remedy="Restore the tokenizer's files from one folder.",
             )
-        self.split_special_tokens = split_special_tokens
-        # Peers write 1e30 for "no limit".
-        self.model_max_length = int(min(model_max_length, UNLIMITED))
+        self._split_special_tokens = split_special_tokens
+        self.model_max_length = int(model_max_length)
         self.padding_side, self.truncation_side = padding_side, truncation_side
         # A list, as peers add to it.
         self.model_input_names = list(model_input_names or type(self).model_input_names)
         super().__init__(
             source.ids,
-            added={**source.added, **(added_tokens_decoder or {})},
+            added=added,
             special={
                 "bos_token": bos_token,
                 "eos_token": eos_token,
@@ -270,6 +282,16 @@ class Configured(Assembly, Publishable):
         return {**self._settings(), "added_tokens_decoder": self.added_tokens_decoder}
 
     @property
+    def split_special_tokens(self) -> bool:
+        """Whether text that spells a special token is text."""
+        return self._split_special_tokens
+
+    @split_special_tokens.setter
+    def split_special_tokens(self, split: bool) -> None:
+        self._split_special_tokens = rules.flag("split_special_tokens", split)
+        self._vocabulary_changed()
+
+    @property
     def do_basic_tokenize(self) -> bool:
         return self._pipeline.do_basic_tokenize
 
@@ -288,6 +310,14 @@ class Configured(Assembly, Publishable):
     def _settings(self) -> dict[str, Any]:
         """What ``tokenizer_config.json`` holds."""
         return {
+            **self._choices(),
+            "added_tokens_decoder": {str(i): token.facts() for i, token in self._added.items()},
+            **self.special_tokens_map,
+        }
+
+    def _choices(self) -> dict[str, Any]:
+        """The settings that are not tokens."""
+        return {
             "do_lower_case": self.do_lower_case,
             "do_basic_tokenize": self.do_basic_tokenize,
             "never_split": list(self._pipeline.never_split) or None,
@@ -301,16 +331,21 @@ class Configured(Assembly, Publishable):
             "padding_side": self.padding_side,
             "truncation_side": self.truncation_side,
             "model_input_names": list(self.model_input_names),
-            "added_tokens_decoder": {str(i): token.facts() for i, token in self._added.items()},
-            **self.special_tokens_map,
         }
 
     def _whole_file(self) -> dict[str, Any]:
         """What ``tokenizer.json`` holds."""
+        # The library numbers added tokens by itself, from the vocabulary's end on: no id may be left out.
+        own_end = self.vocab_size
+        within = {token.content: i for i, token in self._added.items() if i < own_end}
+        beyond = {i: AddedToken(f"[unused_{i}]", normalized=False) for i in range(own_end, len(self))}
         content = tokenizer_content(
-            self._pipeline, without_gaps(self._vocab), unknown=self.unk_token, other_way=self._other_way
+            self._pipeline,
+            without_gaps({**within, **self._vocab}),
+            unknown=self.unk_token,
+            other_way=self._other_way,
         )
-        content["added_tokens"] = [{"id": i, **token.facts()} for i, token in self._added.items()]
+        content["added_tokens"] = [{"id": i, **t.facts()} for i, t in sorted((beyond | self._added).items())]
         content["post_processor"] = frame_content(
             (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
         )
@@ -318,5 +353,4 @@ class Configured(Assembly, Publishable):
 
     def _looked_for(self) -> list[tuple[int, AddedToken]]:
         """The added tokens that text is searched for, with their ids; special ones come first."""
-        added = sorted(self._added.items(), key=lambda item: not item[1].special)
-        return [(i, token) for i, token in added if not (token.special and self.split_special_tokens)]
+        return sorted(self._added.items(), key=lambda item: not item[1].special)

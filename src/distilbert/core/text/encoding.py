@@ -4,6 +4,7 @@ from collections import UserDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import index
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -64,13 +65,13 @@ class Encoding:
         return 1 + max((s for s in self.sequence_ids if s is not None), default=0)
 
     def token_to_sequence(self, token_index: int) -> int | None:
-        return self.sequence_ids[token_index]
+        return _at(self.sequence_ids, token_index)
 
     def token_to_word(self, token_index: int) -> int | None:
-        return self.word_ids[token_index]
+        return _at(self.word_ids, token_index)
 
     def token_to_chars(self, token_index: int) -> tuple[int, int] | None:
-        return None if self.sequence_ids[token_index] is None else self.offsets[token_index]
+        return None if self.token_to_sequence(token_index) is None else self.offsets[token_index]
 
     def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> tuple[int, int] | None:
         found = [
@@ -142,11 +143,13 @@ class BatchEncoding(UserDict[str, Any]):
         """A column by name, a row's encoding by number, or columns of some rows by slice."""
         if isinstance(item, str):
             return self.data[item]
-        if isinstance(item, int):
-            return self._row(item)
         if isinstance(item, slice):
             return {name: column[item] for name, column in self.data.items()}
-        raise KeyError("A column has a name, a row a number or a slice.")
+        try:
+            number = index(item)
+        except TypeError:
+            raise KeyError("A column has a name, a row a number or a slice.") from None
+        return self._row(number)
 
     def __getattr__(self, name: str) -> Any:
         # Not __getitem__: while unpickling there is no data yet.
@@ -188,17 +191,17 @@ class BatchEncoding(UserDict[str, Any]):
     def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
         """The text that a token is of; with one index it is the token's, in row 0."""
         row, token = self._at(batch_or_token_index, token_index)
-        return row.token_to_sequence(_counted(token, len(row)))
+        return row.token_to_sequence(token)
 
     def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
         """The word that a token is of."""
         row, token = self._at(batch_or_token_index, token_index)
-        return row.token_to_word(_counted(token, len(row)))
+        return row.token_to_word(token)
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
         """The characters that a token came from."""
         row, token = self._at(batch_or_token_index, token_index)
-        return _span(CharSpan, row.token_to_chars(_counted(token, len(row))))
+        return _span(CharSpan, row.token_to_chars(token))
 
     def word_to_tokens(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
@@ -259,7 +262,7 @@ class BatchEncoding(UserDict[str, Any]):
                 self.data[name] = column.to(device=device, non_blocking=non_blocking)
         return self
 
-    def _row(self, index: int) -> Encoding:
+    def _row(self, number: int) -> Encoding:
         encodings = self.encodings
         if encodings is None:
             raise DataError(
@@ -267,7 +270,7 @@ class BatchEncoding(UserDict[str, Any]):
                 received="columns from elsewhere",
                 remedy="Call the tokenizer on the texts.",
             )
-        return encodings[index]
+        return encodings[number]
 
     def _at(self, first: int, second: int | None) -> tuple[Encoding, int]:
         return (self._row(0), first) if second is None else (self._row(first), second)
@@ -290,9 +293,9 @@ def _array(name: str, column: Any) -> "np.ndarray[Any, Any]":
     return array.astype(np.int64) if array.size == 0 else array
 
 
-def _counted(index: int, length: int) -> int:
-    """An index that may count from the end."""
-    return index + length if index < 0 else index
+def _at(column: Sequence[Any], place: int) -> Any:
+    """What stands there, counted from the end where it is negative; None beyond."""
+    return column[place] if -len(column) <= place < len(column) else None
 
 
 def _span(kind: Any, span: tuple[int, int] | None) -> Any:

@@ -3,14 +3,18 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from distilbert.core.text.added import AddedToken, wanted
 from distilbert.core.text.folder import tokenizer_content
 from distilbert.core.text.interface import Tokenizer
 from distilbert.core.text.python import DistilBertTokenizer
 from distilbert.core.text.rows import Segment
 from distilbert.core.text.samples import Text, not_a_text
+from distilbert.core.text.vocabulary import several
+from distilbert.core.text.wordpiece import WordPiece
 from distilbert.errors import CheckpointError, ConfigError
 
 
@@ -70,7 +74,7 @@ class DistilBertTokenizerFast(Tokenizer):
 
     @property
     def _tokenizer(self) -> Any:
-        """The library's tokenizer itself: a pipeline of the peer's asks how it spells pieces."""
+        """The library's tokenizer itself: the peer's pipeline asks it how each token's pieces are spelled."""
         return self._backend[0]
 
     @property
@@ -82,7 +86,7 @@ class DistilBertTokenizerFast(Tokenizer):
         text_iterator: Iterable[Any],
         vocab_size: int,
         length: int | None = None,
-        new_special_tokens: Sequence[str] | None = None,
+        new_special_tokens: Sequence[str | AddedToken] | None = None,
         **options: Any,
     ) -> "DistilBertTokenizerFast":
         """A tokenizer with this one's settings, and a vocabulary learnt from other texts.
@@ -96,16 +100,10 @@ class DistilBertTokenizerFast(Tokenizer):
         """
         from distilbert.core.text.trainer import train_tokenizer
 
-        texts = (t for item in text_iterator for t in ([item] if isinstance(item, str) else item))
-        settings = {
-            "do_lower_case": self.do_lower_case,
-            "strip_accents": self.strip_accents,
-            "tokenize_chinese_chars": self.tokenize_chinese_chars,
-            "clean_text": self._pipeline.clean_text,
-            "wordpieces_prefix": self._pipeline.wordpieces_prefix,
-            "model_max_length": self.model_max_length,
-            "special_tokens": [*self.additional_special_tokens, *(new_special_tokens or ())],
-        }
+        lists = (item if isinstance(item, list | tuple) else [item] for item in text_iterator)
+        texts = text_iterator if isinstance(text_iterator, str) else chain.from_iterable(lists)
+        special = [*self._additional, *several("new_special_tokens", new_special_tokens or ())]
+        settings = {**self._choices(), "special_tokens": special}
         return train_tokenizer(texts, vocab_size=vocab_size, **{**settings, **options})
 
     def _vocabulary_changed(self) -> None:
@@ -120,7 +118,8 @@ class DistilBertTokenizerFast(Tokenizer):
 
         The library numbers added tokens by itself, from the end of the vocabulary on.
         """
-        from tokenizers import AddedToken, Tokenizer
+        from tokenizers import AddedToken as LibraryToken
+        from tokenizers import Tokenizer
 
         ids = sorted(self._vocab.items(), key=lambda item: item[1])
         content = tokenizer_content(
@@ -137,17 +136,40 @@ class DistilBertTokenizerFast(Tokenizer):
                 received=str(error)[:200],
                 remedy="Restore them from the folder that the model was made from.",
             ) from None
-        added = self._looked_for()
+        normalize = backend.normalizer.normalize_str if backend.normalizer else str
+        added = [(w.id, w.token) for w in wanted(self._looked_for(), normalize)]
+        backend.encode_special_tokens = self.split_special_tokens
         for _, token in added:
             flags = {
                 name: value for name, value in token.facts().items() if name not in ("content", "special")
             }
-            library_token = AddedToken(token.content, special=token.special, **flags)
+            library_token = LibraryToken(token.content, special=token.special, **flags)
             (backend.add_special_tokens if token.special else backend.add_tokens)([library_token])
         ours = [number for _, number in ids]
         theirs = {backend.token_to_id(token.content): number for number, token in added}
         ours += [theirs[i] for i in range(len(ours), len(ours) + sum(i >= len(ours) for i in theirs))]
         return backend, None if ours == list(range(len(ours))) else ours
+
+    def begun_pieces(self, texts: Sequence[str]) -> set[int]:
+        """The ids of the pieces with which unknown words begin, up to where no piece goes on."""
+        from tokenizers import models
+
+        backend = self.backend_tokenizer
+        # This model knows nothing, and so gives each word as it reaches a model.
+        backend.model = models.Unigram([("\0", 0.0)], 0)
+        wordpiece = WordPiece(
+            self._vocab,
+            unknown=self.unk_token,
+            prefix=self._pipeline.wordpieces_prefix,
+            max_word_characters=self._pipeline.max_word_characters,
+        )
+        words = {
+            token
+            for encoding in backend.encode_batch(list(texts), add_special_tokens=False)
+            for token, number in zip(encoding.tokens, encoding.ids, strict=True)
+            if number == 0
+        }
+        return {piece[0] for word in words for piece in wordpiece.begun(word)}
 
     def _ids(self, texts: Sequence[Text]) -> list[list[int]]:
         made = [encoding.ids for encoding in self._encode(texts, "encode_batch_fast")]

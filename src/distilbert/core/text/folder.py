@@ -15,7 +15,7 @@ from distilbert.core.files import (
 )
 from distilbert.core.text.added import AddedToken
 from distilbert.core.text.pipeline import Pipeline
-from distilbert.core.text.vocabulary import SPECIAL_TOKENS
+from distilbert.core.text.special import SPECIAL_TOKENS
 from distilbert.errors import CheckpointError
 
 #: What a ``tokenizer_config.json`` says that the constructor takes as it is.
@@ -50,13 +50,15 @@ def read_arguments(folder: Path, *, fast: bool) -> dict[str, Any]:
         plain = read_json(folder / ADDED_TOKENS_FILE, missing_is_empty=True)
         by_id = {number: token for token, number in plain.items()}
     try:
-        added = {int(number): AddedToken.read(token) for number, token in by_id.items()}
-        arguments |= {
-            name: AddedToken.read(named[name], special=True) for name in SPECIAL_TOKENS if named.get(name)
+        added = {
+            int(number): token if isinstance(token, str) else AddedToken.read(token)
+            for number, token in by_id.items()
         }
+        flagged = {token.content: token for token in added.values() if isinstance(token, AddedToken)}
         more = named.get("additional_special_tokens") or named.get("extra_special_tokens") or ()
         more = list(more.values()) if isinstance(more, Mapping) else more
-        arguments["additional_special_tokens"] = [AddedToken.read(token, special=True) for token in more]
+        arguments |= {name: _special(named[name], flagged) for name in SPECIAL_TOKENS if named.get(name)}
+        arguments["additional_special_tokens"] = [_special(token, flagged) for token in more]
     except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{TOKENIZER_CONFIG_FILE} must name tokens by their ids.",
@@ -72,6 +74,12 @@ def read_arguments(folder: Path, *, fast: bool) -> dict[str, Any]:
         received=f"{folder} without them",
         remedy="Copy them from the folder the model was made from.",
     )
+
+
+def _special(given: Any, flagged: Mapping[str, AddedToken]) -> str | AddedToken:
+    """A special token: as its id has it, else as it is named. A text alone says nothing of flags."""
+    token = AddedToken.read(given, special=True)
+    return flagged.get(token.content, given if isinstance(given, str) else token)
 
 
 def tokenizer_content(

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core import rules
 from distilbert.core.text.configured import Configured
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.rows import Rows, Segment
 from distilbert.core.text.samples import Text, samples
-from distilbert.errors import ConfigError
+from distilbert.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -223,9 +224,19 @@ class Tokenizer(Configured):
         return self(list(batch_text_or_text_pairs), **arguments)
 
     def tokenize(
-        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+        self, text: Any, pair: Any = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
-        """The tokens of a text, or of a pair one after the other; the options are those of a call."""
+        """The tokens of a text, or of a pair one after the other; the options are those of a call.
+
+        Raises:
+            DataError: several texts.
+        """
+        if not isinstance(text, str) and not options.get("is_split_into_words"):
+            raise DataError(
+                "One text at a time comes apart into a list of tokens.",
+                received=f"a {type(text).__name__}",
+                remedy="Give a string, or its words with is_split_into_words=True.",
+            )
         ids = self(text, pair, add_special_tokens=add_special_tokens, verbose=False, **options)["input_ids"]
         tokens: list[str] = self.convert_ids_to_tokens(ids)
         return tokens
@@ -240,7 +251,8 @@ class Tokenizer(Configured):
         rows: list[np.ndarray[Any, np.dtype[np.int32]]] = []
         dropped: list[int] = []
         cls, sep = self.cls_token_id, self.sep_token_id
-        room = None if max_length is None else max_length - self.num_special_tokens_to_add()
+        longest = rules.optional(rules.integer(1))("max_length", max_length)
+        room = None if longest is None else longest - self.num_special_tokens_to_add()
         if room is not None and room < 0:
             raise ConfigError(
                 "A row must have room for its special tokens.",

@@ -2,13 +2,19 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
+from distilbert.core import rules
 from distilbert.core.text.windows import STRATEGIES
 from distilbert.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+
+#: A number of tokens, as great as peers write it for "any number".
+_length = rules.optional(rules.integer(1, inf))
 
 #: To what rows are padded.
 PADDINGS = ("do_not_pad", "longest", "max_length")
@@ -49,10 +55,10 @@ class Padding:
     side: str
 
     def width(self, longest: int) -> int | None:
-        """What rows are padded to, the longest being of ``longest`` tokens; None for their own length."""
+        """What shorter rows are padded to, the longest being of ``longest`` tokens; None for no padding."""
         if self.strategy == "do_not_pad":
             return None
-        width = longest if self.strategy == "longest" else max(longest, self.max_length or 0)
+        width = longest if self.strategy == "longest" else self.max_length or 0
         return width if not self.multiple else -(-width // self.multiple) * self.multiple
 
 
@@ -68,21 +74,9 @@ def cutting(
     if given is None and max_length is not None:
         logger.warning("max_length without truncation: texts are cut to it. Say truncation=True.")
         given = True
-    strategy = {True: "longest_first", False: "do_not_truncate", None: "do_not_truncate"}.get(given, given)
-    if strategy not in STRATEGIES:
-        raise ConfigError(
-            "truncation must be True, False or one of " + ", ".join(STRATEGIES) + ".",
-            received=f"truncation={given!r}",
-            remedy="True is longest_first.",
-        )
-    if max_length is not None and (
-        isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 1
-    ):
-        raise ConfigError(
-            "max_length must be a whole number of tokens.",
-            received=f"max_length={max_length!r}",
-            remedy="Leave it out for the model's own.",
-        )
+    strategy = _strategy("truncation", given, STRATEGIES, off="do_not_truncate", on="longest_first")
+    max_length = _length("max_length", max_length)
+    stride = rules.integer(0)("stride", stride)
     if strategy == "do_not_truncate":
         return Cutting(strategy, None, stride, side)
     limit = model_max_length if max_length is None else max_length
@@ -107,13 +101,8 @@ def padding_of(
         ConfigError: an unknown strategy, or a multiple that cut rows cannot have.
     """
     given = getattr(given, "value", given)
-    strategy = {True: "longest", False: "do_not_pad", None: "do_not_pad"}.get(given, given)
-    if strategy not in PADDINGS:
-        raise ConfigError(
-            "padding must be True, False or one of " + ", ".join(PADDINGS) + ".",
-            received=f"padding={given!r}",
-            remedy="True is longest.",
-        )
+    strategy = _strategy("padding", given, PADDINGS, off="do_not_pad", on="longest")
+    max_length, multiple = _length("max_length", max_length), _length("pad_to_multiple_of", multiple or None)
     if strategy == "longest" and max_length is not None and cut.strategy == "do_not_truncate":
         warnings.warn("max_length without truncation changes nothing where padding=True.", stacklevel=4)
     length = None
@@ -129,6 +118,17 @@ def padding_of(
             remedy=f"Choose max_length={max(multiple, cut.max_length // multiple * multiple)}.",
         )
     return Padding(strategy, length, multiple, one_side("padding_side", side))
+
+
+def _strategy(name: str, given: Any, known: Sequence[str], *, off: str, on: str) -> str:
+    strategy = off if given is None or given is False else on if given is True else given
+    if not isinstance(strategy, str) or strategy not in known:
+        raise ConfigError(
+            f"{name} must be True, False or one of {', '.join(known)}.",
+            received=f"{name}={given!r}",
+            remedy=f"True is {on}.",
+        )
+    return strategy
 
 
 def one_side(name: str, side: str) -> str:

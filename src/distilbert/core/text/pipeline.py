@@ -1,8 +1,8 @@
 """The settings of BERT's way from text to tokens, in one place for both tokenizers and for the files."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distilbert.core import rules
@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 #: Share of a vocabulary's tokens with capitals above which it is a cased one. Uncased ones have none.
 _CASED_SHARE = 0.01
+
+_NO_NORMALIZER = {"type": "Sequence", "normalizers": list[Any]()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class Pipeline:
             "lowercase": self.do_lower_case,
         }
         return {
-            "normalizer": normalizer if self.do_basic_tokenize else None,
+            # The peer asks a normalizer for its settings: there must be one, though it does nothing.
+            "normalizer": normalizer if self.do_basic_tokenize else _NO_NORMALIZER,
             "pre_tokenizer": {"type": "BertPreTokenizer" if self.do_basic_tokenize else "WhitespaceSplit"},
             "decoder": {"type": "WordPiece", "prefix": self.wordpieces_prefix, "cleanup": True},
         }
@@ -79,7 +82,7 @@ class Pipeline:
         }
         rules.text("continuing_subword_prefix", wordpiece["wordpieces_prefix"])
         rules.integer(1)("max_input_chars_per_word", wordpiece["max_word_characters"])
-        if not normalizer and splitter.get("type") == "WhitespaceSplit":
+        if normalizer in ({}, _NO_NORMALIZER) and splitter.get("type") == "WhitespaceSplit":
             return cls(do_basic_tokenize=False, **wordpiece)
         if normalizer.get("type") != "BertNormalizer" or splitter.get("type") != "BertPreTokenizer":
             return None
@@ -94,21 +97,49 @@ class Pipeline:
         return cls(**flags, strip_accents=accents, **wordpiece)
 
 
-def lower_cases(vocabulary: Iterable[str], asked: bool | None) -> bool:
-    """Whether text is to be lower-cased for a vocabulary: as asked, else as it is written itself.
+def cased_as(
+    vocabulary: Sequence[str], pipeline: Pipeline, *, asked: bool | None, said: bool | None
+) -> Pipeline:
+    """The pipeline that lower-cases as asked, else as the files say, else as the vocabulary is written.
 
-    A lower-casing tokenizer never reaches a vocabulary's capitals, and what it takes apart (Hangul, accented
-    letters) a cased vocabulary does not have: the contradiction is worth a warning.
+    A lower-casing tokenizer never reaches a vocabulary's capitals, nor, where it strips accents, what that
+    takes apart (accented letters, Hangul): the contradiction is worth a warning.
+
+    Args:
+        vocabulary: the tokens that words come apart into.
+        pipeline: the other settings.
+        asked: ``do_lower_case``, or None.
+        said: what the vocabulary's files say of it, or None.
     """
-    lower = characters().lower
     tokens = [token for token in vocabulary if not token.startswith("[")]
-    capitals = sum(any(c in lower for c in token) for token in tokens)
-    cased = capitals > _CASED_SHARE * len(tokens)
-    if asked and cased:
+    table, alphabet = characters(), set().union(*tokens)
+    capital = {c for c in alphabet if c in table.lower}
+    accented = {c for c in alphabet if table.decomposed(c) != c}
+    capitals, accents = (sum(not kind.isdisjoint(t) for t in tokens) for kind in (capital, accented))
+    some = _CASED_SHARE * len(tokens)
+    if asked is None and said is None:
+        # Accents show that they were not stripped; beside them, any capital shows that case was not folded.
+        cased = capitals > some or (accents > some and capitals > 0)
+        if not cased and accents > some and pipeline.strip_accents is None:
+            pipeline = replace(pipeline, strip_accents=False)
+        return replace(pipeline, do_lower_case=not cased)
+    pipeline = replace(pipeline, do_lower_case=bool(said if asked is None else asked))
+    if said not in (None, pipeline.do_lower_case):
+        logger.warning(
+            "do_lower_case must fit the vocabulary. Received: %s, where the vocabulary's files say %s. "
+            "Leave it out, or use the other vocabulary.",
+            asked,
+            said,
+        )
+    elif (pipeline.do_basic_tokenize and pipeline.do_lower_case) and (
+        capitals > some or (pipeline.strips_accents and accents > some)
+    ):
         logger.warning(
             "do_lower_case must fit the vocabulary. Received: True, for a vocabulary where %d of %d tokens "
-            "have capitals. Use do_lower_case=False, or the uncased vocabulary.",
+            "have capitals, and %d accents. Use do_lower_case=False, for accents alone "
+            "strip_accents=False, or the uncased vocabulary.",
             capitals,
             len(tokens),
+            accents,
         )
-    return not cased if asked is None else asked
+    return pipeline

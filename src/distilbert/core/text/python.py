@@ -7,6 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
+from distilbert.core import rules
 from distilbert.core.text.interface import Tokenizer
 from distilbert.core.text.rows import Segment
 from distilbert.core.text.samples import Text, is_text, not_a_text
@@ -25,8 +26,8 @@ class DistilBertTokenizer(Tokenizer):
     Args:
         vocab_file: and all others not listed here: see ``Configured``.
         do_basic_tokenize: False: no normalising, and splitting at spaces only (published: True).
-        never_split: words between spaces that are tokens as they stand, unknown where the vocabulary
-            lacks them.
+        never_split: words between spaces, lower-cased where text is, that are tokens as they stand: unknown
+            where the vocabulary lacks them. Without effect where ``do_basic_tokenize`` is False.
         num_proc: processes that share long lists of texts. They start with the first such list and stay for
             the next ones, with the words that they have met, until the tokenizer goes or its tokens change.
     """
@@ -72,6 +73,14 @@ class DistilBertTokenizer(Tokenizer):
                 remedy="Use DistilBertTokenizerFast.",
             )
 
+    @property
+    def num_proc(self) -> int:
+        return self._num_proc
+
+    @num_proc.setter
+    def num_proc(self, number: int) -> None:
+        self._num_proc = rules.integer(1)("num_proc", number)
+
     def _vocabulary_changed(self) -> None:
         self._segmenter: Segmenter | None = None
         self._pool: tuple[int, ProcessPoolExecutor] | None = None
@@ -93,7 +102,11 @@ class DistilBertTokenizer(Tokenizer):
             raise not_a_text(texts)
         if self._segmenter is None:
             self._segmenter = Segmenter(
-                self._vocab, unknown=self.unk_token, added=self._looked_for(), pipeline=self._pipeline
+                self._vocab,
+                unknown=self.unk_token,
+                added=self._looked_for(),
+                special_is_text=self.split_special_tokens,
+                pipeline=self._pipeline,
             )
         if self.num_proc <= 1 or len(texts) <= _CHUNK:
             return make(self._segmenter, texts)
@@ -102,8 +115,12 @@ class DistilBertTokenizer(Tokenizer):
             parts = self._processes(self._segmenter).map(_in_child, [make] * len(chunks), chunks)
             return [made for part in parts for made in part]
         except BrokenProcessPool:
-            self._pool = None  # a process was killed; the next call starts others
-            raise
+            self._pool = None  # the next call starts others
+            raise BrokenProcessPool(
+                "The processes that share texts must stay until they are done. Received: one that ended. "
+                'In a script, call the tokenizer under `if __name__ == "__main__":`; in a console, and where '
+                "memory is short, use num_proc=1."
+            ) from None
 
     def _processes(self, segmenter: Segmenter) -> ProcessPoolExecutor:
         if self._pool is None or self._pool[0] != self.num_proc:

@@ -194,7 +194,8 @@ class Rows:
         return row + missing if self._pad.side == "right" else missing + row
 
     def _filler(self, name: str) -> int:
-        return int(self._tokens.pad_token_id) if name == "input_ids" else _FILLERS[name]
+        # Rows that are padded have a token for it; where there is none, this fills nothing.
+        return self._tokens.pad_token_id or 0 if name == "input_ids" else _FILLERS[name]
 
 
 #: What padding holds in each column; that of ``input_ids`` is the vocabulary's to say.

@@ -11,7 +11,11 @@ Text = str | list[str]
 
 def not_a_text(texts: Sequence[Any]) -> DataError:
     """The error for the first of ``texts`` that is none."""
-    row, text = next((i, text) for i, text in enumerate(texts) if not is_text(text))
+    return bad_text(*next((i, text) for i, text in enumerate(texts) if not is_text(text)))
+
+
+def bad_text(row: int, text: Any) -> DataError:
+    """The error for something that is no text."""
     return DataError(
         "A text must be a string of valid Unicode.",
         received=f"{text!r:.80} at row {row}",
@@ -48,8 +52,10 @@ def samples(text: Any, pair: Any, words: bool) -> tuple[list[Text], list[Text] |
     firsts = _rows(text)
     if pair is None:
         if not words and firsts and all(isinstance(row, list | tuple) and len(row) == 2 for row in firsts):
-            return [row[0] for row in firsts], [row[1] for row in firsts], False
-        return [_own(row) for row in firsts], None, False
+            pairs = zip(*firsts, strict=True)
+            one, two = (_alike(list(texts), words) for texts in pairs)
+            return one, two, False
+        return _alike(firsts, words), None, False
     seconds = _rows(pair)
     if len(firsts) != len(seconds):
         raise DataError(
@@ -57,11 +63,24 @@ def samples(text: Any, pair: Any, words: bool) -> tuple[list[Text], list[Text] |
             received=f"{len(firsts)} first texts and {len(seconds)} second ones",
             remedy="Give lists of one length.",
         )
-    return [_own(row) for row in firsts], [_own(row) for row in seconds], False
+    return _alike(firsts, words), _alike(seconds, words), False
 
 
 def _is_words(text: Any) -> bool:
     return isinstance(text, list | tuple) and all(isinstance(word, str) for word in text)
+
+
+def _alike(texts: list[Any], words: bool) -> list[Text]:
+    """The texts, all of them whole or all as their words."""
+    other = str if words else (list, tuple)
+    for row, text in enumerate(texts):
+        if isinstance(text, other):
+            raise DataError(
+                "Each text must be a list of its words." if words else "Each text must be a string.",
+                received=f"{text!r:.80} at row {row}, with is_split_into_words={words}",
+                remedy="Give all texts in one way, and say is_split_into_words=True where they are words.",
+            )
+    return [_own(text) for text in texts]
 
 
 def _own(text: Any) -> Text:

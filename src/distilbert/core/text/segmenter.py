@@ -5,9 +5,10 @@ looked for in normalised text, split at spaces and punctuation, and each word is
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from distilbert.core.text.added import AddedToken, Finder
+from distilbert.core.text.added import AddedToken, Finder, wanted
 from distilbert.core.text.characters import characters
 from distilbert.core.text.normalize import Normalized
 from distilbert.core.text.pipeline import Pipeline
@@ -30,6 +31,7 @@ class Segmenter:
         ids: of the vocabulary's own tokens.
         unknown: the token that stands for a word that has no pieces.
         added: tokens to look for in text.
+        special_is_text: text that spells a special token is text.
         pipeline: how text is normalised and split.
     """
 
@@ -39,6 +41,7 @@ class Segmenter:
         *,
         unknown: str,
         added: Iterable[tuple[int, AddedToken]],
+        special_is_text: bool,
         pipeline: Pipeline,
     ) -> None:
         self._normalize = pipeline.normalizer()
@@ -48,12 +51,14 @@ class Segmenter:
             prefix=pipeline.wordpieces_prefix,
             max_word_characters=pipeline.max_word_characters,
         )
-        looked_for = list(added)
-        self._in_given = Finder((token.content, token, i) for i, token in looked_for if not token.normalized)
-        self._in_normalized = Finder(
-            (self._normalize(token.content).text, token, i) for i, token in looked_for if token.normalized
+        looked_for = wanted(added, lambda text: self._normalize(text).text)
+        self._in_given, self._in_normalized = (
+            Finder((w for w in looked_for if w.token.normalized is kind), special_is_text=special_is_text)
+            for kind in (False, True)
         )
-        self._whole = {word: ids.get(word, ids[unknown]) for word in pipeline.never_split}
+        never_split = pipeline.never_split if pipeline.do_basic_tokenize else ()
+        self._whole = {word: ids.get(word, ids[unknown]) for word in never_split}
+        self._with_accents = replace(pipeline, strip_accents=False).normalizer()
         self._words = characters().words if pipeline.do_basic_tokenize else characters().unspaced
 
     def ids(self, text: str | Sequence[str]) -> list[int]:
@@ -89,14 +94,19 @@ class Segmenter:
                 yield from self._between(text, found.start, found.end)
 
     def _spare(self, text: str, start: int, end: int) -> Iterator[_Word]:
-        """A part of the text, without touching the words that are never split."""
+        """A part of the text, without touching the words that are never split.
+
+        They are compared with what stands between spaces once the text is cleaned and its case is folded.
+        """
+        normal, starts, ends = self._with_accents(text[start:end])
         done = start
-        for match in characters().unspaced.finditer(text, start, end):
+        for match in characters().unspaced.finditer(normal):
             number = self._whole.get(match[0])
             if number is not None:
-                yield from self._between(text, done, match.start())
-                yield _as_it_stands(number, *match.span())
-                done = match.end()
+                first, last = start + starts[match.start()], start + ends[match.end() - 1]
+                yield from self._between(text, done, first)
+                yield _as_it_stands(number, first, last)
+                done = last
         yield from self._between(text, done, end)
 
     def _between(self, text: str, start: int, end: int) -> Iterator[_Word]:

@@ -1,62 +1,21 @@
 """Tokens and ids: the vocabulary, the tokens added to it, and those with a meaning to the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import index
+from threading import Lock
 from typing import Any, Self
 
 from distilbert.core.text.added import AddedToken
+from distilbert.core.text.special import SPECIAL_TOKENS, SpecialToken, SpecialTokenId
 from distilbert.errors import ConfigError, DataError
 
-#: Names of the tokens with a meaning, and the published ones of them.
-SPECIAL_TOKENS: dict[str, str | None] = {
-    "bos_token": None,
-    "eos_token": None,
-    "unk_token": "[UNK]",
-    "sep_token": "[SEP]",
-    "pad_token": "[PAD]",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-}
+#: Ids that no token has, at most: room for what was left out, none for numbers that fill memory.
+MOST_GAPS = 2**16
 
-
-class _SpecialToken:
-    """``cls_token`` and its kin: the token's text, or None; setting it makes it special."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, tokens: "Vocabulary | None", owner: type | None = None) -> Any:
-        if tokens is None:
-            return self
-        token = tokens._special.get(self._name)
-        return None if token is None else token.content
-
-    def __set__(self, tokens: "Vocabulary", value: Any) -> None:
-        if value is not None and not isinstance(value, str | AddedToken):
-            raise ConfigError(
-                f"{self._name} must be a token or None.",
-                received=f"{value!r:.80}",
-                remedy="Give it as a string.",
-            )
-        tokens._set_special({self._name: value})
-
-
-class _SpecialTokenId:
-    """``cls_token_id`` and its kin: the token's id, or None; setting it names the token of that id."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name.removesuffix("_id")
-
-    def __get__(self, tokens: "Vocabulary | None", owner: type | None = None) -> Any:
-        if tokens is None:
-            return self
-        token = tokens._special.get(self._name)
-        return None if token is None else tokens.convert_tokens_to_ids(token.content)
-
-    def __set__(self, tokens: "Vocabulary", value: int | None) -> None:
-        setattr(tokens, self._name, None if value is None else tokens.convert_ids_to_tokens(value))
+#: Two threads that add tokens at once must not give them one id. It is no tokenizer's own, which is pickled.
+_ADDING = Lock()
 
 
 class Vocabulary:
@@ -76,12 +35,12 @@ class Vocabulary:
 
     SPECIAL_TOKENS_ATTRIBUTES = (*SPECIAL_TOKENS, "additional_special_tokens")
 
-    bos_token, eos_token, unk_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
-    sep_token, pad_token, cls_token = _SpecialToken(), _SpecialToken(), _SpecialToken()
-    mask_token = _SpecialToken()
-    bos_token_id, eos_token_id, unk_token_id = _SpecialTokenId(), _SpecialTokenId(), _SpecialTokenId()
-    sep_token_id, pad_token_id, cls_token_id = _SpecialTokenId(), _SpecialTokenId(), _SpecialTokenId()
-    mask_token_id = _SpecialTokenId()
+    bos_token, eos_token, unk_token = SpecialToken(), SpecialToken(), SpecialToken()
+    sep_token, pad_token, cls_token = SpecialToken(), SpecialToken(), SpecialToken()
+    mask_token = SpecialToken()
+    bos_token_id, eos_token_id, unk_token_id = SpecialTokenId(), SpecialTokenId(), SpecialTokenId()
+    sep_token_id, pad_token_id, cls_token_id = SpecialTokenId(), SpecialTokenId(), SpecialTokenId()
+    mask_token_id = SpecialTokenId()
 
     def __init__(
         self,
@@ -96,19 +55,18 @@ class Vocabulary:
         self._vocab = dict(ids)
         self._tokens = {number: token for token, number in self._vocab.items()}
         self._added: dict[int, AddedToken] = {i: t for i, t in sorted(added.items()) if t.content}
+        ids_end = self.vocab_size + MOST_GAPS
+        if strange := [i for i in self._added if not 0 <= i < ids_end]:
+            raise ConfigError(
+                "The ids of added tokens go on from the vocabulary's.",
+                received=f"{self._added[strange[0]].content!r:.80} with the id {strange[0]}",
+                remedy="Restore the tokenizer's files.",
+            )
         self._all_ids = self.get_vocab()
         self._special: dict[str, AddedToken] = {}
         self._additional: list[AddedToken] = []
         self._prefix = prefix
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
-        unknown = special.get("unk_token")
-        if unknown is not None and str(unknown) not in self._vocab:
-            # Words are taken apart by the vocabulary itself, so added tokens cannot stand in here.
-            raise ConfigError(
-                "The token for unknown words must be one of the vocabulary's own.",
-                received=f"unk_token={unknown} and {len(self._vocab)} tokens without it",
-                remedy="Choose the vocabulary that the model was trained with.",
-            )
         if lacking := [
             f"{n}={t}" for n, t in special.items() if t is not None and str(t) not in self._all_ids
         ]:
@@ -125,11 +83,14 @@ class Vocabulary:
 
     @property
     def vocab_size(self) -> int:
-        """Tokens of the vocabulary itself; ``len`` counts the added ones too."""
-        return len(self._tokens)
+        """The rows of an embedding of the vocabulary itself; ``len`` has those of added tokens too.
+
+        That is the number of tokens, and where no token has some id, one more than the greatest.
+        """
+        return max(self._tokens) + 1
 
     def __len__(self) -> int:
-        return len(self._tokens.keys() | self._added.keys())
+        return max(*self._tokens, *self._added) + 1
 
     @property
     def total_vocab_size(self) -> int:
@@ -233,14 +194,14 @@ class Vocabulary:
             ConfigError: a name that no special token has, or a value of the wrong kind.
         """
         before = len(self)
+        if not isinstance(special_tokens_dict, Mapping):
+            raise ConfigError(
+                "Special tokens are given by their names.",
+                received=f"{special_tokens_dict!r:.80}",
+                remedy='Give a dictionary, {"additional_special_tokens": [...]} for tokens without names.',
+            )
         for name, value in special_tokens_dict.items():
             if name == "additional_special_tokens":
-                if isinstance(value, str) or not all(isinstance(t, str | AddedToken) for t in value):
-                    raise ConfigError(
-                        "additional_special_tokens must be a list of tokens.",
-                        received=f"{value!r:.80}",
-                        remedy="Put it between brackets.",
-                    )
                 self._add_additional(value, replace=replace_additional_special_tokens)
             elif name in SPECIAL_TOKENS:
                 setattr(self, name, value)
@@ -266,7 +227,8 @@ class Vocabulary:
             (``model.resize_token_embeddings(len(tokenizer))``).
         """
         before = len(self)
-        given = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
+        single = isinstance(new_tokens, str) or hasattr(new_tokens, "content")
+        given = several("new_tokens", [new_tokens] if single else new_tokens)
         self._add([AddedToken.read(token, special=special_tokens) for token in given])
         return len(self) - before
 
@@ -280,7 +242,14 @@ class Vocabulary:
         """The id of a token, or those of several; a token that is not known is the unknown one."""
         if tokens is None:
             return None
-        return self._id(tokens) if isinstance(tokens, str) else [self._id(token) for token in tokens]
+        if isinstance(tokens, str):
+            return self._id(tokens)
+        given = list(tokens) if isinstance(tokens, Iterable) else [tokens]
+        if not all(isinstance(token, str) for token in given):
+            raise DataError(
+                "Tokens are strings.", received=f"{tokens!r:.80}", remedy="Give one, or a list of them."
+            )
+        return [self._id(token) for token in given]
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """The token of an id, or those of several.
@@ -288,8 +257,8 @@ class Vocabulary:
         Raises:
             DataError: an id that no token has, or something that is no id.
         """
-        if isinstance(ids, int):
-            return self._token(ids)
+        if isinstance(ids, int) or getattr(ids, "shape", None) == ():
+            return self._token(int(ids))
         skipped = {i for i, token in self._added.items() if token.special} if skip_special_tokens else set()
         try:
             return [self._token(number) for number in map(index, ids) if number not in skipped]
@@ -326,16 +295,7 @@ class Vocabulary:
 
     def _id(self, token: str) -> int:
         number = self._all_ids.get(token)
-        if number is not None:
-            return number
-        unknown = self._special.get("unk_token")
-        if unknown is None:
-            raise DataError(
-                "A token must be in the vocabulary where there is none for unknown ones.",
-                received=f"{token!r:.80}",
-                remedy="Set unk_token.",
-            )
-        return self._all_ids[unknown.content]
+        return self._all_ids[self._special["unk_token"].content] if number is None else number
 
     def _token(self, number: int) -> str:
         added = self._added.get(number)
@@ -351,6 +311,20 @@ class Vocabulary:
             ) from None
 
     def _set_special(self, tokens: Mapping[str, str | AddedToken | None]) -> None:
+        if nothing := [n for n in ("unk_token", "cls_token", "sep_token") if tokens.get(n, "") is None]:
+            raise ConfigError(
+                "A token for unknown words, and those around a text, must be there.",
+                received=f"{nothing[0]}=None",
+                remedy="Keep it; add_special_tokens=False, of a call, puts nothing around a text.",
+            )
+        unknown = tokens.get("unk_token")
+        if unknown is not None and str(unknown) not in self._vocab:
+            # Words are taken apart by the vocabulary itself, so added tokens cannot stand in here.
+            raise ConfigError(
+                "The token for unknown words must be one of the vocabulary's own.",
+                received=f"unk_token={unknown} and {len(self._vocab)} tokens without it",
+                remedy="Choose one of them, or the vocabulary that the model was trained with.",
+            )
         for name, value in tokens.items():
             if value is None:
                 self._special.pop(name, None)
@@ -359,25 +333,41 @@ class Vocabulary:
         self._add([token for name in tokens if (token := self._special.get(name))])
 
     def _add_additional(self, tokens: Sequence[str | AddedToken], *, replace: bool) -> None:
-        given = [self._as_special(token) for token in tokens]
+        given = [self._as_special(token) for token in several("additional_special_tokens", tokens)]
         kept = [] if replace else self._additional
         self._additional = list({token.content: token for token in (*kept, *given)}.values())
         self._add(given)
 
     def _as_special(self, value: str | AddedToken) -> AddedToken:
-        """The token, with the flags that it has already where only its text is given."""
+        """The token, with the flags that it has as a special one where only its text is given."""
         known = self._added.get(self._all_ids.get(str(value), -1))
-        if isinstance(value, str) and known is not None:
-            return replace(known, special=True)
+        if isinstance(value, str) and known is not None and known.special:
+            return known
         return replace(AddedToken.read(value, special=True), special=True)
 
     def _add(self, tokens: Sequence[AddedToken]) -> None:
         """Know these as added: with their own ids where the vocabulary has them, else with the next."""
-        free = max(self._all_ids.values()) + 1
-        for token in tokens:
-            if token.content:
-                number = self._all_ids.setdefault(token.content, free)
-                free = max(free, number + 1)
-                self._added[number] = token
-        self._added = dict(sorted(self._added.items()))
-        self._vocabulary_changed()
+        with _ADDING:
+            free = max(self._all_ids.values()) + 1
+            for token in tokens:
+                if token.content:
+                    number = self._all_ids.setdefault(token.content, free)
+                    free = max(free, number + 1)
+                    self._added[number] = token
+            self._added = dict(sorted(self._added.items()))
+            self._vocabulary_changed()
+
+
+def several(name: str, tokens: Any) -> list[Any]:
+    """Tokens that were given in a list.
+
+    Raises:
+        ConfigError: one token, or nothing of the kind.
+    """
+    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+        raise ConfigError(
+            f"{name} must be a list of tokens.",
+            received=f"{tokens!r:.80}",
+            remedy="Put it between brackets.",
+        )
+    return list(tokens)

@@ -8,14 +8,11 @@ from typing import Any, TypeGuard
 from distilbert.core.files import VOCAB_FILE, read_json
 from distilbert.core.text.added import AddedToken
 from distilbert.core.text.pipeline import Pipeline
+from distilbert.core.text.vocabulary import MOST_GAPS
 from distilbert.errors import CheckpointError, ConfigError
 
 #: No vocabulary comes near this; a larger file is not one.
 _MAX_VOCABULARY_BYTES = 256 * 2**20
-
-
-#: Ids that no token has, at most: room for what was left out, none for numbers that fill memory.
-_MOST_GAPS = 2**16
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def _is_vocabulary(ids: object) -> TypeGuard[dict[str, int]]:
     """Whether tokens are numbered from 0 on, but for gaps that a file of lines can have too."""
     if not isinstance(ids, dict) or not ids or not all(type(number) is int for number in ids.values()):
         return False
-    return min(ids.values()) >= 0 and max(ids.values()) < len(ids) + _MOST_GAPS
+    return min(ids.values()) >= 0 and max(ids.values()) < len(ids) + MOST_GAPS
 
 
 def _frame(part: Any) -> tuple[str, str] | None:

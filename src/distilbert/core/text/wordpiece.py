@@ -47,10 +47,15 @@ class WordPiece:
         return known
 
     def _pieces(self, word: str) -> tuple[Piece, ...]:
-        whole_word_unknown = ((self._unknown, 0, len(word)),)
-        if len(word) > self._longest_word:
-            return whole_word_unknown
+        pieces = self.begun(word)
+        whole = sum(end - start for _, start, end in pieces) == len(word)
+        return tuple(pieces) if whole else ((self._unknown, 0, len(word)),)
+
+    def begun(self, word: str) -> list[Piece]:
+        """The pieces that are found before none goes on: all of a known word's, the first of another's."""
         pieces: list[Piece] = []
+        if len(word) > self._longest_word:
+            return pieces
         start = 0
         while start < len(word):
             prefix = self._prefix if start else ""
@@ -59,7 +64,7 @@ class WordPiece:
                 if piece is not None:
                     break
             else:
-                return whole_word_unknown
+                break
             pieces.append((piece, start, end))
             start = end
-        return tuple(pieces)
+        return pieces
