@@ -45,7 +45,12 @@ def test_a_prepared_model_trains_as_one_that_is_not(name: str, tmp_path: Path) -
         losses.append(torch.stack([step(model, optimiser, backward, name) for _ in range(3)]))
         if prepared:
             accelerator.save_model(model, tmp_path / "weights")
-            accelerator.unwrap_model(model).save_pretrained(tmp_path / "folder")
+            accelerator.unwrap_model(model).save_pretrained(
+                tmp_path / "folder",
+                is_main_process=accelerator.is_main_process,
+                save_function=accelerator.save,
+                state_dict=accelerator.get_state_dict(model),
+            )
             kept = model
     assert torch.equal(*losses)
     assert losses[0][0] != losses[0][2]
