@@ -8,7 +8,7 @@ rise evenly to the full one: there ours leaves padding out. Last, DistilBERT aga
 As on the page, training is ``logits.sum().backward()`` with dropout and without an optimiser, and a mask is
 given; memory is a run's peak with the weights. In ratios it is the peak beyond the weights.
 
-  python benchmarks/attention.py            seven rounds, about fifteen minutes on two cores
+  python benchmarks/attention.py            seven rounds, some seventeen minutes on two cores
   python benchmarks/attention.py --quick    the least two shapes of each table, three rounds
 """
 
@@ -210,7 +210,8 @@ def memory(quick: bool) -> dict[Case, dict[tuple[str, str], float]]:
     peaks = {}
     for case in cases(quick):
         work = contestants(found, case)
-        peaks[case] = {name: peak_bytes(run) / 1e6 for name, run in work.items()}
+        # The least of two: what a library sets up for a shape is in the first.
+        peaks[case] = {name: min(peak_bytes(run) for _ in range(2)) / 1e6 for name, run in work.items()}
     return peaks
 
 
@@ -255,7 +256,8 @@ def side_by_side(times: Any, peaks: Any) -> list[dict[str, Any]]:
         seconds = [times[case][side, name] for side in ("ours", "peer")]
         ours, theirs = map(statistics.median, seconds)
         time = row(what, "seconds", ours, other, theirs, target=0.97)
-        held = row(what, "peak_mb", peaks[case]["ours", name], other, peaks[case]["peer", name], target=1.0)
+        # Pages that happen to be touched make a little of either.
+        held = row(what, "peak_mb", peaks[case]["ours", name], other, peaks[case]["peer", name], target=0.97)
         rows += [time, held]
         each = [b / a for a, b in zip(*seconds, strict=True)]
         live = sum(case.lengths) / (case.batch * case.length)

@@ -37,7 +37,8 @@ def peer() -> ModuleType:
 
 def seconds(run: Work, *, times: int = 1) -> float:
     """Of one of so many runs."""
-    settle = _settling()
+    cuda = _cuda()
+    settle = cuda.synchronize if cuda else lambda: None
     settle()
     started = time.perf_counter()
     for _ in range(times):
@@ -64,16 +65,14 @@ def peak_bytes(run: Work) -> int:
     All contestants are measured in one process, in turn, and each figure is over what was resident just
     before the run: weights, libraries and other contestants are in none.
     """
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+    if cuda := _cuda():
+        cuda.synchronize()
+        cuda.reset_peak_memory_stats()
+        before = cuda.memory_allocated()
         run()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
+        cuda.synchronize()
+        return cuda.max_memory_allocated() - before
     if sys.platform != "linux":
         sys.exit("Peak memory is read from Linux or from CUDA.")
     ctypes.CDLL(None).malloc_trim(0)
@@ -123,7 +122,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def conclude(benchmark: str, rows: Sequence[dict[str, Any]], packages: Sequence[str]) -> None:
     """Where and when it was measured, and a last line for programs."""
-    machine = {**describe_machine(tuple(packages)), "gpu": _gpu() if "torch" in packages else None}
+    cuda = _cuda()
+    machine = {**describe_machine(tuple(packages)), "gpu": cuda.get_device_name() if cuda else None}
     where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     print(f"on {where}; {versions}; {when()}")
@@ -147,16 +147,10 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _settling() -> Work:
-    import torch
-
-    return torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-
-
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+def _cuda() -> ModuleType | None:
+    """``torch.cuda``, where a benchmark has loaded it and a device is there."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch and torch.cuda.is_available() else None
 
 
 def _resident(which: str) -> int:
