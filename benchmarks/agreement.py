@@ -18,8 +18,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
+
+from measuring import when
 
 from distilbert.core.machine import describe_machine
 
@@ -110,14 +111,6 @@ def show(found: dict[str, list[Part]], minutes: float) -> None:
     print(json.dumps({"benchmark": "agreement", "machine": {**machine, "gpu": None}, "rows": rows}))
     for part in (part for parts in found.values() for part in parts if not part.agreed):
         sys.exit(part.told)
-
-
-def when() -> str:
-    """The day, and the commit that was measured."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    return f"{date.today().isoformat()}, commit {described.stdout.strip() or 'unknown'}"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import date
 from pathlib import Path
+
+from measuring import when
 
 from distilbert import Finetuner, LabelledTexts, evaluate
 from distilbert.core.data.sources import read_texts
@@ -136,14 +137,6 @@ def show(reports: list[dict], *, case: str) -> None:
         row(case, "peak_gib", memory, "the budget", [4.0], target=1.0, less=True),
     ]
     print(json.dumps({"benchmark": "quickstart", "machine": {**machine, "gpu": None}, "rows": rows}))
-
-
-def when() -> str:
-    """The day, and the commit that was measured."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return f"{date.today().isoformat()}, commit {described.stdout.strip() or 'unknown'}"
 
 
 def row(

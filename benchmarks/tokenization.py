@@ -12,18 +12,11 @@ import gzip
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
-import warnings
-from collections.abc import Callable
-from datetime import date
-from pathlib import Path
+
+from measuring import DATA, Work, conclude, in_turn, peer, row, say, table
 
 from distilbert import DistilBertTokenizer, DistilBertTokenizerFast
-from distilbert.core.machine import describe_machine
-
-DATA = Path(os.environ.get("DISTILBERT_DATA", "../shared/data"))
 
 
 def main() -> None:
@@ -36,16 +29,10 @@ def main() -> None:
     texts = read("ag_news.test", news) + read("imdb.test_2500", reviews)
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     work = contestants(texts)
-    seconds: dict[str, list[float]] = {name: [] for name in work}
     for name, run in work.items():
-        print(f"warm up: {name}", file=sys.stderr)
+        say(f"warm up: {name}")
         run()
-    for i in range(3 if args.quick else 7):
-        print(f"round {i + 1}", file=sys.stderr, flush=True)
-        for name, run in work.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
+    seconds = in_turn(work, rounds=3 if args.quick else 7)
     show(seconds, case=f"{len(texts)} texts" + (", quick" if args.quick else ""))
 
 
@@ -54,14 +41,11 @@ def read(name: str, count: int) -> list[str]:
         return [json.loads(line)["text"] for _, line in zip(range(count), file, strict=False)]
 
 
-def contestants(texts: list[str]) -> dict[str, Callable[[], object]]:
+def contestants(texts: list[str]) -> dict[str, Work]:
     """What is timed, by name. Each tokenizes all texts and pads them to the longest."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import transformers
     from tokenizers import Tokenizer
 
-    transformers.logging.set_verbosity_error()
+    transformers = peer()
     folder = DATA / "vocab" / "bert-base-uncased"
     vocabulary = str(folder / "vocab.txt")
     raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -96,21 +80,17 @@ def contestants(texts: list[str]) -> dict[str, Callable[[], object]]:
 
 def show(seconds: dict[str, list[float]], *, case: str) -> None:
     """A table for people, and a last line for programs."""
-    machine = describe_machine()
     middle = {name: statistics.median(times) for name, times in seconds.items()}
-    print(f"{'':<28} {'median s':>9} {'least':>7} {'most':>7}")
-    for name, times in seconds.items():
-        print(f"{name:<28} {middle[name]:>9.3f} {min(times):>7.3f} {max(times):>7.3f}")
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    commit = described.stdout.strip() or "unknown"
-    print(
-        f"{case}; on {machine['cpu']}, {machine['cores']} cores; {date.today().isoformat()}, commit {commit}"
+    table(
+        ("", "median s", "least", "most"),
+        [
+            [name, *(f"{x:.3f}" for x in (middle[name], min(times), max(times)))]
+            for name, times in seconds.items()
+        ],
     )
     rows = [
-        row(middle, case, ours, peer, target)
-        for ours, peer, target in (
+        row(f"{ours}, {case}", "seconds", middle[ours], other, middle[other], target=target)
+        for ours, other, target in (
             ("ours, fast", "library, no arrays", 1 / 1.2),
             ("ours, fast", "peer, fast", 2.5),
             ("ours, Python", "peer, slow", 1.5),
@@ -120,19 +100,7 @@ def show(seconds: dict[str, list[float]], *, case: str) -> None:
     ]
     for made in rows:
         print(f"{made['case']}: {made['ratio']:.2f} times {made['peer']} (target {made['target']:.2f})")
-    print(json.dumps({"benchmark": "tokenization", "machine": {**machine, "gpu": None}, "rows": rows}))
-
-
-def row(middle: dict[str, float], case: str, ours: str, peer: str, target: float) -> dict[str, object]:
-    return {
-        "case": f"{ours}, {case}",
-        "metric": "seconds",
-        "ours": middle[ours],
-        "peer": peer,
-        "peer_value": middle[peer],
-        "ratio": middle[peer] / middle[ours],
-        "target": target,
-    }
+    conclude("tokenization", rows, ("torch", "tokenizers", "numpy"))
 
 
 if __name__ == "__main__":

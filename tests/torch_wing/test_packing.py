@@ -254,3 +254,24 @@ def test_an_exported_classifier_takes_other_numbers_of_rows_and_tokens() -> None
     fewer = input_ids[:3, 4:], mask[:3, 4:]
     with torch.no_grad():
         torch.testing.assert_close(graph(*fewer).logits, model(*fewer).logits, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["rows", "packed"])
+@pytest.mark.parametrize(("least", "most"), [(1, 3), (10**6, 10**6)], ids=["few at a time", "all at once"])
+def test_logits_are_the_same_however_many_are_computed_at_once(
+    least: int, most: int, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilbert.torch.layout._LEAST", least)
+    monkeypatch.setattr("distilbert.torch.layout._MOST", most)
+    model = build("MaskedLM").double()
+    input_ids, mask = batch(model.config, rows=6)
+    live = mask.bool()
+    with_gradients = model(input_ids, mask).logits.detach()
+    with torch.no_grad():
+        if layout == "rows":
+            logits = model(input_ids, mask).logits
+            assert not logits[~live].any()
+        else:
+            rows = [ids[here].tolist() for ids, here in zip(input_ids, live, strict=True) if here.any()]
+            logits, with_gradients = model(pack(rows)).logits, with_gradients[live]
+    torch.testing.assert_close(logits, with_gradients, rtol=0, atol=1e-10)

@@ -87,7 +87,7 @@ class MaskedLanguageModel(HeadedModel):
         layout, hidden = batch.layout, encoded.last_hidden_state
         loss = None
         if labels is None:
-            logits = layout.restore_through(self.token_logits, hidden)
+            logits = layout.restore_through(self.token_logits, hidden, self.config.vocab_size)
         else:
             lying = self.token_logits(hidden)
             loss = token_loss(lying, labels_of(batch, labels, input_ids))

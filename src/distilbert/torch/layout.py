@@ -12,8 +12,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-#: Rows of logits that are computed at once where no gradient is wanted, so that few stand in memory twice.
-_ROWS_AT_ONCE = 1024
+#: The least and the most tokens of which a product with a vocabulary is computed at once: fewer are slow,
+#: and more are no faster.
+_LEAST, _MOST = 32, 256
 
 
 class Padded:
@@ -46,8 +47,8 @@ class Padded:
         live = self.live_BS.reshape(*self.live_BS.shape, *[1] * (x_BS.dim() - 2))
         return x_BS.masked_fill(~live, fill)
 
-    def restore_through(self, compute: Callable[[Tensor], Tensor], x_BSD: Tensor) -> Tensor:
-        """``restore`` of what ``compute`` makes of each token."""
+    def restore_through(self, compute: Callable[[Tensor], Tensor], x_BSD: Tensor, width: int) -> Tensor:
+        """``restore`` of what ``compute`` makes of each token, so many numbers wide."""
         return self.restore(compute(x_BSD))
 
     def restore_first(self, x_BD: Tensor) -> Tensor:
@@ -129,18 +130,30 @@ class Packed:
         whole = x_T.new_full((self._size, *x_T.shape[1:]), fill)
         return whole.index_copy_(0, self.places, x_T).unflatten(0, self.shape)
 
-    def restore_through(self, compute: Callable[[Tensor], Tensor], x_TD: Tensor) -> Tensor:
-        """``restore`` of what ``compute`` makes of each token; without gradients, of a few at a time."""
+    def restore_through(self, compute: Callable[[Tensor], Tensor], x_TD: Tensor, width: int) -> Tensor:
+        """``restore`` of what ``compute`` makes of each token, so many numbers wide.
+
+        Without gradients the result is the largest array by far, and a second one beside it would take more
+        memory than padding does. So a few tokens are computed at a time, as many as take no more than their
+        padding would have; where those are too few to be fast, the tokens are put back first.
+        """
         if torch.is_grad_enabled():
             return self.restore(compute(x_TD))
-        whole: Tensor | None = None
-        pieces = x_TD.split(_ROWS_AT_ONCE), self.places.split(_ROWS_AT_ONCE)
-        for piece_TD, places in zip(*pieces, strict=True):
-            made = compute(piece_TD)
-            if whole is None:
-                whole = made.new_zeros((self._size, *made.shape[1:]))
-            whole.index_copy_(0, places, made)
-        assert whole is not None
+        tokens, places = len(x_TD), self._size
+        at_once = min((2 * places - tokens) * x_TD.shape[1] // width, _MOST)
+        if at_once < _LEAST or tokens == places:
+            whole = compute(self.restore(x_TD))
+            if tokens < places:
+                padding = torch.ones(places, dtype=torch.bool, device=x_TD.device)
+                padding = padding.index_fill_(0, self.places, False).nonzero()[:, 0]
+                whole.flatten(0, len(self.shape) - 1).index_fill_(0, padding, 0.0)
+            return whole
+        first = compute(x_TD[:at_once])
+        whole = first.new_zeros((places, width)).index_copy_(0, self.places[:at_once], first)
+        del first
+        for start in range(at_once, tokens, at_once):
+            piece = slice(start, start + at_once)
+            whole.index_copy_(0, self.places[piece], compute(x_TD[piece]))
         return whole.unflatten(0, self.shape)
 
     def restore_first(self, x_BD: Tensor) -> Tensor:
