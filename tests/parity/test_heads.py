@@ -208,7 +208,11 @@ def test_outputs_by_every_access() -> None:
     assert output.attentions is None
     assert "attentions" not in output
     assert isinstance(as_tuple, tuple)
-    loss, logits, hidden_states = output
+    loss, logits, hidden_states = output.to_tuple()
+    assert list(output) == ["loss", "logits", "hidden_states"]
+    # As nn.DataParallel puts together what several devices gave.
+    gathered = type(output)((name, torch.cat([output[name]] * 2)) for name in ("logits",))
+    assert gathered.logits.shape[0] == 2 * len(logits)
     assert [type(part) for part in as_tuple] == [type(loss), type(logits), type(hidden_states)]
     assert torch.equal(as_tuple[1], logits)
     with pytest.raises(AttributeError, match="has no 'logit'"):

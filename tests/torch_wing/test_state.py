@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from tiny import CLASSES, answers, ragged, tiny, tiny_config
 
 import distilbert
+from distilbert import DistilBertConfig, DistilBertModel
+from distilbert.errors import ConfigError
 
 TIED, TABLE = "vocab_projector.weight", "distilbert.embeddings.word_embeddings.weight"
 
@@ -206,3 +208,18 @@ def test_a_new_model_on_meta_can_be_drawn_in_memory() -> None:
         model.distilbert.initialise()
         model.initialise()
     assert same(usual, late)
+
+
+def test_layers_of_a_subclass_are_not_lost_without_a_word(tmp_path: Path) -> None:
+    class Longer(DistilBertModel):
+        def __init__(self, config: DistilBertConfig) -> None:
+            super().__init__(config)
+            self.further = torch.nn.Linear(config.dim, 2)
+
+    model = Longer(tiny_config())
+    with pytest.raises(ConfigError, match=r"further\.weight, further\.bias"):
+        model.save_pretrained(tmp_path)
+    assert not any(tmp_path.iterdir())
+    DistilBertModel(tiny_config()).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="module that holds this model"):
+        Longer.from_pretrained(tmp_path)

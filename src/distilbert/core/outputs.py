@@ -1,14 +1,15 @@
-"""What a model returns: by attribute, by key, by position, or unpacked like a tuple."""
+"""What a model returns: by attribute, by key, by position."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class ModelOutput(dict[str, Any]):
     """Named results in a fixed order; those that are None are left out.
 
-    ``output.logits``, ``output["logits"]``, ``output[0]`` and ``loss, logits = output`` are the same
-    things. Reading a name that is known but absent gives None by attribute.
+    ``output.logits``, ``output["logits"]`` and ``output[0]`` are the same thing, and so is what
+    ``loss, logits = output.to_tuple()`` gives. Reading a name that is known but absent gives None by
+    attribute. It iterates over names, as any dictionary: what gathers results of devices relies on it.
     """
 
     fields: tuple[str, ...] = ()
@@ -29,9 +30,6 @@ class ModelOutput(dict[str, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.values())
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The results that are there, in order."""

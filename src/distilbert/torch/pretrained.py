@@ -237,6 +237,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         """A model whose numbers are whatever the memory held: all of them have yet to be set."""
         with torch.device("meta"):
             model = cls(config)
+        model._refuse_others()
         return model.to(dtype).to_empty(device=device)
 
     def load(self, folder: str | Path, *, dtype: torch.dtype, skip: tuple[Parameter, ...] = ()) -> LoadReport:
@@ -256,8 +257,20 @@ class PreTrainedModel(Published, Adjustable, Publishable):
 
     def arrays(self) -> Arrays:
         """The parameters as numpy arrays, by key; a tied one stands once."""
+        self._refuse_others()
         tensors = dict(self.named_parameters())
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
+
+    def _refuse_others(self) -> None:
+        """Refuse parameters that no published file has a name for: they would be lost without a word."""
+        known = {parameter.key for parameter in self.manifest}
+        if others := [name for name, _ in self.named_parameters() if name not in known]:
+            raise ConfigError(
+                "A folder holds the parameters that the published classes have.",
+                received=listed(others),
+                remedy="Save adapters through their own library, or merge them first; keep layers of your "
+                "own in a module that holds this model, and save that module's state_dict().",
+            )
 
     def save_pretrained(
         self,
