@@ -9,7 +9,7 @@ As on the page, training is ``logits.sum().backward()`` with dropout and without
 given; memory is a run's peak with the weights. In ratios it is the peak beyond the weights.
 
   python benchmarks/attention.py            seven rounds, some seventeen minutes on two cores
-  python benchmarks/attention.py --quick    the least two shapes of each table, three rounds
+  python benchmarks/attention.py --quick    two small shapes of each table, three rounds
 """
 
 import argparse
@@ -77,6 +77,7 @@ PUBLISHED_GAINS = {
         (16, 128): (18.524, -0.136),
     },
 }
+QUICK = {"training": ((1, 128), (2, 128)), "inference": ((2, 64), (4, 64))}
 #: The page's count of steps or batches on a GPU. On a CPU a round takes as many as make so many tokens.
 PUBLISHED_COUNT = {"training": 100, "inference": 50}
 TOKENS_A_ROUND = {"training": 256, "inference": 512}
@@ -128,7 +129,7 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the least two shapes of each, three rounds")
+    parser.add_argument("--quick", action="store_true", help="two small shapes of each, three rounds")
     args = parser.parse_args()
     rounds = 3 if args.quick else 7
     say("memory, in a process of its own")
@@ -152,9 +153,9 @@ def main() -> None:
 
 
 def cases(quick: bool) -> list[Case]:
-    shapes = [(mode, *shape) for mode, table in PUBLISHED.items() for shape in list(table)]
+    shapes = [(mode, *shape) for mode, published in PUBLISHED.items() for shape in published]
     if quick:
-        shapes = [shape for shape in shapes if shape[1:] in ((1, 128), (2, 128), (2, 64), (4, 64))]
+        shapes = [shape for shape in shapes if shape[1:] in QUICK[shape[0]]]
     full = [Case(*shape) for shape in shapes]
     return [case for each in full for case in (each, Case(each.mode, each.batch, each.length, ragged=True))
             if len(set(case.lengths)) > 1 or not case.ragged]  # fmt: skip
