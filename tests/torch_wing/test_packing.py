@@ -156,8 +156,10 @@ def test_packed_batches_give_what_rows_give(length: int | None) -> None:
         torch.testing.assert_close(found.loss, torch.stack(losses).mean(), rtol=0, atol=1e-10)
         choices = build("MultipleChoice").double()
         scores = choices(pack(texts[:4]), labels=torch.tensor([1, 0]))
-        assert scores.logits.shape == (4,)
-        assert torch.isfinite(scores.loss)
+        each = torch.cat([choices(torch.tensor([[text]])).logits[0] for text in texts[:4]])
+        torch.testing.assert_close(scores.logits, each, rtol=0, atol=1e-10)
+        told = torch.nn.functional.cross_entropy(each.view(2, 2), torch.tensor([1, 0]))
+        torch.testing.assert_close(scores.loss, told, rtol=0, atol=1e-10)
 
 
 def test_packed_labels_lie_as_the_tokens_do() -> None:
@@ -199,7 +201,7 @@ def test_pack_lays_each_text_once_and_whole() -> None:
         lambda: pack([]),
         lambda: pack([[1], []]),
         lambda: pack([[1, 2, 3]], length=2),
-        lambda: PackedBatch(np.ones((2, 3)), np.ones((2, 3)), np.ones((2, 2))),
+        lambda: PackedBatch(*[np.ones((2, 3), int)] * 2, np.ones((2, 2), int)),
         lambda: PackedBatch(*[np.ones((1, 2), int)] * 2, np.array([[1, 3]])),
         lambda: build("")(pack([[1, 2]]), output_attentions=True),
         lambda: build("")(pack([[1, 2]]), torch.ones(1, 2)),

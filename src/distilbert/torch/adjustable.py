@@ -35,7 +35,12 @@ class Adjustable:
         return self.encoder.embeddings.word_embeddings
 
     def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
-        """Put another table of words in its place."""
+        """Put another table of words in its place, of the same size.
+
+        Raises:
+            ConfigError: another size.
+        """
+        self._refuse_size(new_embeddings)
         self.encoder.embeddings.word_embeddings = new_embeddings
         self.tie_weights()
 
@@ -54,6 +59,15 @@ class Adjustable:
             received=f"a {type(self).__name__}",
             remedy="Set it on the model with that head.",
         )
+
+    def _refuse_size(self, table: nn.Module) -> None:
+        wanted = [self.config.vocab_size, self.config.dim]
+        if list(table.weight.shape) != wanted:  # type: ignore[arg-type]
+            raise ConfigError(
+                f"A table of this model's words has the shape {wanted}.",
+                received=f"{list(table.weight.shape)}",  # type: ignore[arg-type]
+                remedy="For another number of words call resize_token_embeddings first.",
+            )
 
     def get_position_embeddings(self) -> nn.Embedding:
         """The table of positions."""
@@ -206,9 +220,12 @@ def _resized(old: Tensor, rows: int, *, spread: float | None) -> nn.Parameter:
         if spread is not None:
             new[kept:].normal_(0.0, spread) if spread else new[kept:].zero_()
         elif rows > kept:
-            wide = old.double()
+            # A vector has no covariance but a variance: as one column.
+            wide = old.double().reshape(len(old), -1)
             mean = wide.mean(0)
-            # Weighted sums of the rows' deviations have their covariance, without a factorisation of it.
-            noise = torch.randn((rows - kept, len(old)), dtype=wide.dtype, device=old.device)
-            new[kept:] = mean + noise @ (wide - mean) * (_SPREAD / len(old)) ** 0.5
+            # Not by Cholesky: of a table with fewer rows than columns the covariance has no full rank.
+            sizes, axes = torch.linalg.eigh((wide - mean).T @ (wide - mean) * (_SPREAD / len(old)))
+            noise = torch.randn((rows - kept, len(sizes)), dtype=wide.dtype, device=old.device)
+            drawn = mean + (noise * sizes.clamp(min=0).sqrt()) @ axes.T
+            new[kept:] = drawn.reshape(new[kept:].shape)
     return nn.Parameter(new, requires_grad=old.requires_grad)

@@ -8,7 +8,7 @@ from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.hub import hub_keywords
 from distilbert.errors import ConfigError
 from distilbert.torch import bert, distilbert
-from distilbert.torch.loading import changed
+from distilbert.torch.loading import StateDict, changed, chosen_dtype
 from distilbert.torch.pretrained import PreTrainedModel
 
 
@@ -47,7 +47,7 @@ class AutoModel:
 
         Args:
             config: a ``DistilBertConfig`` or a ``BertConfig``.
-            **changes: ``attn_implementation``.
+            **changes: fields, such as ``attn_implementation``; ``dtype`` or ``torch_dtype`` of the weights.
 
         Raises:
             ConfigError: another configuration.
@@ -59,7 +59,8 @@ class AutoModel:
                 received=f"a {type(config).__name__}",
                 remedy="Give it one of them, or use the model's own class.",
             )
-        return kind(changed(config, changes))
+        dtype = changes.pop("dtype", None) or changes.pop("torch_dtype", None)
+        return kind(changed(config, changes)).to(chosen_dtype(dtype, config, StateDict({})))
 
 
 class AutoModelForMaskedLM(AutoModel):

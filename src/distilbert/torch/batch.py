@@ -15,7 +15,8 @@ from distilbert.torch.recording import is_recording, sizes
 
 logger = logging.getLogger(__name__)
 
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+#: What an embedding takes.
+_INTEGERS = (torch.int64, torch.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def read(
     if isinstance(input_ids, PackedBatch):
         others = (attention_mask, inputs_embeds, position_ids, token_type_ids)
         return _read_packed(config, reading, input_ids, others, device)
-    _refuse_others(
+    refuse_others(
         input_ids=input_ids,
         attention_mask=attention_mask,
         inputs_embeds=inputs_embeds,
@@ -161,6 +162,12 @@ def _masked(
 def _read_packed(
     config: EncoderConfig, reading: Reading, given: PackedBatch, others: tuple[Any, ...], device: torch.device
 ) -> Batch:
+    if is_recording():
+        raise DataError(
+            "A packed batch is computed as it comes: every number of texts would be another graph.",
+            received="one in a call that is compiled, exported or traced",
+            remedy="Give padded rows, or compile the blocks: model.base_model.transformer.layer.",
+        )
     if reading.weights or any(other is not None for other in others):
         raise DataError(
             "A packed batch says all of its texts itself, and has no attention weights to show.",
@@ -185,7 +192,12 @@ def _read_packed(
     )
 
 
-def _refuse_others(**given: Any) -> None:
+def refuse_others(**given: Any) -> None:
+    """Refuse what is given and no tensor.
+
+    Raises:
+        DataError: lists, arrays, or a whole encoding.
+    """
     for name, value in given.items():
         if value is not None and not isinstance(value, Tensor):
             encoding = hasattr(value, "keys")

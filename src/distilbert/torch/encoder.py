@@ -258,12 +258,13 @@ class Encoder(PreTrainedModel):
 
     def _set_attention(self, implementation: str, packing: bool | None) -> None:
         kind = attention_class(implementation)
+        # All are built before one is put in its place: what fails leaves the model as it was.
+        with torch.device("meta"):
+            made = [kind(self.config, layer=i) for i in range(len(self._attentions))]
         self.config.attn_implementation = implementation
         if packing is not None:
             self.packing = packing
-        for i, old in enumerate(self._attentions):
-            with torch.device("meta"):
-                new = kind(self.config, layer=i)
+        for i, (old, new) in enumerate(zip(self._attentions, made, strict=True)):
             for name, module in old.named_children():
                 setattr(new, name, module)
             self._replace(i, new)

@@ -10,9 +10,10 @@ from distilbert.core.data.packing import PackedBatch
 from distilbert.core.outputs import BaseModelOutput, ModelOutput
 from distilbert.core.parameters import Head
 from distilbert.errors import DataError
-from distilbert.torch.batch import Batch
+from distilbert.torch.batch import Batch, refuse_others
 from distilbert.torch.encoder import Encoder, chosen, restored
 from distilbert.torch.layout import Packed
+from distilbert.torch.losses import whole_numbers
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.recording import sizes
 
@@ -100,6 +101,7 @@ def labels_of(batch: Batch, labels: Tensor, input_ids: Any) -> Tensor:
     Raises:
         DataError: they have another shape than the batch.
     """
+    refuse_others(labels=labels)
     layout = batch.layout
     if isinstance(layout, Packed):
         shape = layout.shape
@@ -115,4 +117,4 @@ def labels_of(batch: Batch, labels: Tensor, input_ids: Any) -> Tensor:
             received=f"labels {list(labels.shape)} for a batch {list(shape)}",
             remedy=f"Give one number a token, {IGNORED_LABEL} where it is not to be counted.",
         )
-    return layout.take(labels, IGNORED_LABEL)
+    return layout.take(whole_numbers(labels, "labels"), IGNORED_LABEL)

@@ -49,7 +49,14 @@ class MaskedLanguageModel(HeadedModel):
         return self.vocab_projector
 
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        """Put another projection in its place; of a tied model its weight is the table of words.
+
+        Raises:
+            ConfigError: another size.
+        """
+        self._refuse_size(new_embeddings)
         self.vocab_projector = new_embeddings
+        self.tie_weights()
 
     def token_logits(self, hidden_TD: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]: of those tokens alone that one wants to score."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.errors import DataError
+from distilbert.torch.batch import refuse_others
 from distilbert.torch.recording import is_recording
 
 
@@ -58,8 +59,11 @@ def choice_loss(logits: Tensor, labels_B: Tensor) -> Tensor:
     Raises:
         DataError: one label for each question is not what there is, or one is no choice.
     """
+    refuse_others(labels=labels_B)
     questions = labels_B.numel()
-    if (logits.dim() == 2 and len(logits) != questions) or not questions or logits.numel() % questions:
+    alone = tuple(labels_B.shape) in ((questions,), (questions, 1))
+    wrong = (logits.dim() == 2 and len(logits) != questions) or not questions or logits.numel() % questions
+    if wrong or not alone:
         raise DataError(
             "A multiple choice has one label for each question.",
             received=f"labels {list(labels_B.shape)} for logits {list(logits.shape)}",
@@ -82,15 +86,16 @@ def span_loss(start_BS: Tensor, end_BS: Tensor, start_positions: Tensor, end_pos
         ("end_positions", end_BS, end_positions),
     ):
         rows, length = logits_BS.shape
-        if given.numel() != rows:
+        refuse_others(**{what: given})
+        if tuple(given.shape) not in ((rows,), (rows, 1)):
             raise DataError(
                 f"{what} has one number for each row.",
                 received=f"{what} {list(given.shape)} for {rows} rows",
                 remedy="Give it the shape [B].",
             )
-        at_B = given.reshape(rows).clamp(0, length)
+        at_B = whole_numbers(given, what).reshape(rows).clamp(0, length)
         lowest = torch.finfo(logits_BS.dtype).min
-        padding_B = logits_BS.gather(1, at_B.long().clamp(max=length - 1)[:, None])[:, 0] == lowest
+        padding_B = logits_BS.gather(1, at_B.clamp(max=length - 1)[:, None])[:, 0] == lowest
         labels_B = at_B.masked_fill((at_B == length) | padding_B, IGNORED_LABEL)
         losses.append(_mean_likelihood(logits_BS, labels_B, what=what))
     return (losses[0] + losses[1]) / 2
@@ -105,6 +110,7 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
     Raises:
         DataError: the labels' shape is not the one that this loss takes.
     """
+    refuse_others(labels=labels)
     whole = not labels.is_floating_point()
     kind = config.problem_type
     if kind is None:
@@ -112,7 +118,9 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
         kind = "regression" if logits_BC.shape[-1] == 1 else several
     single = kind == "single_label_classification"
     wanted = logits_BC.shape[:1] if single else logits_BC.shape
-    if labels.numel() != wanted.numel():
+    # A column of labels is one label a row, and one number a row is a row of one.
+    same = {tuple(wanted)} | ({(*wanted, 1)} if single else set())
+    if tuple(labels.shape) not in (same | ({tuple(wanted[:1])} if wanted[1:] == (1,) else set())):
         raise DataError(
             f"Labels for {kind} must have the shape {list(wanted)}.",
             received=f"labels {list(labels.shape)} for logits {list(logits_BC.shape)}",
@@ -129,12 +137,7 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
 
 def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tensor:
     """Mean negative log-likelihood of the labels that count; their number divides once."""
-    if labels_T.is_floating_point() or labels_T.dtype == torch.bool:
-        raise DataError(
-            f"{what} must be whole numbers.",
-            received=str(labels_T.dtype).removeprefix("torch."),
-            remedy=f"Give {what}.long(), if whole numbers are meant.",
-        )
+    labels_T = whole_numbers(labels_T, what)
     classes = logits_TC.shape[-1]
     if labels_T.device.type == "cpu" and not is_recording():
         wrong = ((labels_T < 0) | (labels_T >= classes)) & (labels_T != IGNORED_LABEL)
@@ -144,12 +147,22 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tenso
                 received=f"{int(labels_T[wrong][0])}",
                 remedy="Check num_labels, or the tokenizer that made them.",
             )
-    labels_T = labels_T.long()
     # In one step, so that half-precision logits never stand in memory once more in full precision.
     wide = torch.promote_types(logits_TC.dtype, torch.float32)
     likelihoods_TC = F.log_softmax(logits_TC, dim=-1, dtype=wide)
     total = F.nll_loss(likelihoods_TC, labels_T, ignore_index=IGNORED_LABEL, reduction="sum")
     return total / (labels_T != IGNORED_LABEL).sum().clamp(min=1)
+
+
+def whole_numbers(labels: Tensor, what: str) -> Tensor:
+    """Labels in the type in which ``IGNORED_LABEL`` is a number of its own."""
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise DataError(
+            f"{what} must be whole numbers.",
+            received=str(labels.dtype).removeprefix("torch."),
+            remedy=f"Give {what}.long(), if whole numbers are meant.",
+        )
+    return labels.long()
 
 
 def _at_least_fp32(x: Tensor) -> Tensor:

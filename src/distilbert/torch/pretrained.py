@@ -262,9 +262,21 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
 
     def _refuse_others(self) -> None:
-        """Refuse parameters that no published file has a name for: they would be lost without a word."""
-        known = {parameter.key for parameter in self.manifest}
-        if others := [name for name, _ in self.named_parameters() if name not in known]:
+        """Refuse arrays that a published file has no name for, lacks, or has in another shape or untied.
+
+        They would be lost, or be drawn anew, or be read as others, without a word.
+        """
+        tensors = dict(self.named_parameters(remove_duplicate=False))
+        wanted = {parameter.key: parameter for parameter in self.manifest}
+        others = [name for name in (*tensors, *dict(self.named_buffers())) if name not in wanted]
+        for key, parameter in wanted.items():
+            if key not in tensors:
+                others.append(f"no {key}")
+            elif tuple(tensors[key].shape) != parameter.shape:
+                others.append(f"{key} {list(tensors[key].shape)} in the place of {list(parameter.shape)}")
+            elif parameter.tied_to and tensors[key] is not tensors.get(parameter.tied_to):
+                others.append(f"{key}, which the configuration calls tied, and is not")
+        if others:
             raise ConfigError(
                 "A folder holds the parameters that the published classes have.",
                 received=listed(others),

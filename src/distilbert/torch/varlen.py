@@ -61,7 +61,7 @@ class FlashAttention(SelfAttention):
             raise ConfigError(
                 "flash_attention_2 takes texts end to end, or rows without padding.",
                 received="an attention mask, in a call that removes no padding",
-                remedy=f"Leave packing on, and give such models packed batches to compile. {_OTHERS}",
+                remedy=f"Leave packing on, and such models uncompiled. {_OTHERS}",
             )
         batch = len(k_BNSH)
         limits = [self._limits(x) for x in (q_BNSH, k_BNSH)]

@@ -26,6 +26,14 @@ class PackedBatch:
     segment_ids: Ids
 
     def __post_init__(self) -> None:
+        for name, array in vars(self).items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "i" or array.min(initial=0) < 0:
+                kind = str(array.dtype) if isinstance(array, np.ndarray) else type(array).__name__
+                raise DataError(
+                    f"{name} of a packed batch is a numpy array of whole numbers from 0 on.",
+                    received=kind,
+                    remedy="Make it with pack(rows).",
+                )
         shapes = [array.shape for array in (self.input_ids, self.position_ids, self.segment_ids)]
         if len(shapes[0]) != 2 or len(set(shapes)) > 1:
             raise DataError(
