@@ -156,8 +156,8 @@ def _misfit(
     return CheckpointError(
         f"The weights must have the shapes that {CONFIG_FILE} states.",
         received=f"{wrong}{also} (in {source})",
-        remedy=f"Restore the {CONFIG_FILE} that was saved with these weights; another head than theirs is drawn "
-        "anew with ignore_mismatched_sizes=True.",
+        remedy=f"Restore the {CONFIG_FILE} that was saved with these weights; another head than theirs is "
+        "drawn anew with ignore_mismatched_sizes=True.",
     )
 
 

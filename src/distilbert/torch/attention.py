@@ -179,7 +179,8 @@ class SdpaAttention(SelfAttention):
         dropout = self.dropout if self.training else 0.0
         if columns is not None and columns.dtype != torch.bool:
             # Of a wider type its lowest number would be infinite here, and a row of them no number.
-            columns = columns.clamp(min=torch.finfo(q_BNSH.dtype).min).to(q_BNSH.dtype)
+            lowest = max(torch.finfo(q_BNSH.dtype).min, torch.finfo(columns.dtype).min)
+            columns = columns.clamp(min=lowest).to(q_BNSH.dtype)
         context_BNSH = F.scaled_dot_product_attention(
             q_BNSH, k_BNSH, v_BNSH, attn_mask=columns, dropout_p=dropout
         )

@@ -27,10 +27,10 @@ class PackedBatch:
 
     def __post_init__(self) -> None:
         for name, array in vars(self).items():
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "i" or array.min(initial=0) < 0:
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "i":
                 kind = str(array.dtype) if isinstance(array, np.ndarray) else type(array).__name__
                 raise DataError(
-                    f"{name} of a packed batch is a numpy array of whole numbers from 0 on.",
+                    f"{name} of a packed batch is a numpy array of whole numbers.",
                     received=kind,
                     remedy="Make it with pack(rows).",
                 )
@@ -42,7 +42,8 @@ class PackedBatch:
                 f"segment_ids {list(shapes[2])}",
                 remedy="Make it with pack(rows).",
             )
-        counts = np.bincount(self.segment_ids.ravel(), minlength=1)
+        least = self.segment_ids.min(initial=0)
+        counts = np.bincount(self.segment_ids.ravel(), minlength=1) if least == 0 else np.zeros(1)
         if len(counts) == 1 or not counts[1:].all():
             raise DataError(
                 "The texts of a packed batch are numbered from 1 on, without gaps.",
