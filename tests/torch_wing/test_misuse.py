@@ -28,8 +28,10 @@ def test_a_result_that_is_set_is_set_under_every_access() -> None:
     assert later.to_tuple()[0] is output.loss
     later.loss = None
     assert list(later) == ["logits"]
-    with pytest.raises(KeyError, match="'logit'"):
+    with pytest.raises(AttributeError, match="'logit'"):
         later.logit = 1
+    later["input_ids"] = IDS  # as pipelines put what they have been given beside the results
+    assert list(later) == ["logits", "input_ids"]
 
 
 def test_tied_stays_tied_whatever_is_put_in(tmp_path: Path) -> None:

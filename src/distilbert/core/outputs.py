@@ -29,14 +29,18 @@ class ModelOutput(dict[str, Any]):
         raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(self.keys())}")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.fields:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r}; it may have {', '.join(self.fields)}"
+            )
         self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self.fields:
-            raise KeyError(f"{type(self).__name__} has no {name!r}; it may have {', '.join(self.fields)}")
         super().__setitem__(name, value)
-        # A loss that is set later is still the first result, and a result that is None is none.
-        found = {field: self[field] for field in self.fields if self.get(field) is not None}
+        # A loss that is set later is still the first result, and a result that is None is none; what is
+        # not a result stands behind them.
+        names = (*self.fields, *(other for other in self if other not in self.fields))
+        found = {field: self[field] for field in names if self.get(field) is not None}
         self.clear()
         super().update(found)
 

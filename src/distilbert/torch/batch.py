@@ -166,7 +166,7 @@ def _read_packed(
         raise DataError(
             "A packed batch is computed as it comes: every number of texts would be another graph.",
             received="one in a call that is compiled, exported or traced",
-            remedy="Give padded rows, or compile the blocks: model.base_model.transformer.layer.",
+            remedy="Give padded rows, or leave the model uncompiled.",
         )
     if reading.weights or any(other is not None for other in others):
         raise DataError(

@@ -119,8 +119,8 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
     single = kind == "single_label_classification"
     wanted = logits_BC.shape[:1] if single else logits_BC.shape
     # A column of labels is one label a row, and one number a row is a row of one.
-    same = {tuple(wanted)} | ({(*wanted, 1)} if single else set())
-    if tuple(labels.shape) not in (same | ({tuple(wanted[:1])} if wanted[1:] == (1,) else set())):
+    other = (*wanted, 1) if single else wanted[:1] if wanted[1:] == (1,) else wanted
+    if tuple(labels.shape) not in (tuple(wanted), tuple(other)):
         raise DataError(
             f"Labels for {kind} must have the shape {list(wanted)}.",
             received=f"labels {list(labels.shape)} for logits {list(logits_BC.shape)}",
