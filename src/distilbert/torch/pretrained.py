@@ -237,7 +237,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         """A model whose numbers are whatever the memory held: all of them have yet to be set."""
         with torch.device("meta"):
             model = cls(config)
-        model._refuse_others()
+        model._refuse_what_no_folder_holds()
         return model.to(dtype).to_empty(device=device)
 
     def load(self, folder: str | Path, *, dtype: torch.dtype, skip: tuple[Parameter, ...] = ()) -> LoadReport:
@@ -257,11 +257,11 @@ class PreTrainedModel(Published, Adjustable, Publishable):
 
     def arrays(self) -> Arrays:
         """The parameters as numpy arrays, by key; a tied one stands once."""
-        self._refuse_others()
+        self._refuse_what_no_folder_holds()
         tensors = dict(self.named_parameters())
         return {p.key: as_array(tensors[p.key]) for p in self.manifest if not p.tied_to}
 
-    def _refuse_others(self) -> None:
+    def _refuse_what_no_folder_holds(self) -> None:
         """Refuse arrays that a published file has no name for, lacks, or has in another shape or untied.
 
         They would be lost, or be drawn anew, or be read as others, without a word.
