@@ -238,11 +238,16 @@ def test_prunings_add_up_and_layers_count_from_the_end() -> None:
         ({0: [0, 1, 2, 3]}, "all 4 heads of layer 0"),
         ({0: [4]}, "layer 0, heads"),
         ({2: [0]}, "layer 2, heads"),
-        ({-3: [0]}, "pruned_heads"),
-        ({0: [-1]}, "pruned_heads"),
+        ({-3: [0]}, "{-3: .0.}"),
+        ({0: [-1]}, "heads_to_prune"),
+        ({0: 1}, "heads_to_prune must be a dictionary"),
+        ({"first": [1]}, "heads_to_prune must be a dictionary"),
+        ({0: ["one"]}, "heads_to_prune must be a dictionary"),
+        ([0, 1], "heads_to_prune must be a dictionary"),
+        (None, "heads_to_prune must be a dictionary"),
     ],
 )
-def test_prunings_that_cannot_be(heads: dict[int, list[int]], message: str) -> None:
+def test_prunings_that_cannot_be(heads: Any, message: str) -> None:
     model, ids = build(), torch.ones(2, 5, dtype=torch.long)
     model.prune_heads({1: [0]})
     before = answer(model, ids)
@@ -309,6 +314,60 @@ def test_attention_is_chosen_after_loading(head: str, implementation: str, tmp_p
         assert largest_difference(answer(model, ids), usual) <= ATOL
     model.train().set_attention("eager")
     assert all(block.attention.training for block in model.base_model.transformer.layer)
+
+
+def test_hooks_and_modes_outlive_another_attention() -> None:
+    model, ids, seen = build().train(), torch.ones(2, 5, dtype=torch.long), []
+    first, second = (block.attention for block in model.transformer.layer)
+    first.register_forward_hook(lambda *_: seen.append("after"))
+    first.register_forward_pre_hook(lambda *_: seen.append("before"))
+    second.eval()
+    model.set_attention("eager")
+    model.prune_heads({0: [1]})
+    answer(model, ids)
+    assert seen == ["before", "after"]
+    assert [block.attention.training for block in model.transformer.layer] == [True, False]
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_who_silences_every_dropout_silences_the_attentions_too(implementation: str) -> None:
+    model = build(attn_implementation=implementation, attention_dropout=0.5, dropout=0.5).train()
+    ids = ids_for(model)
+    usual = answer(model, ids)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    still = answer(model, ids)
+    assert torch.equal(still, answer(model, ids))
+    assert not torch.equal(still, usual)
+    assert torch.equal(still, answer(model.eval(), ids))
+    for block in model.transformer.layer:
+        block.attention.dropout.train()
+    assert not torch.equal(answer(model, ids), still)
+
+
+def test_packing_is_on_or_off() -> None:
+    model = build()
+    with pytest.raises(ConfigError, match="packing must be"):
+        model.set_attention("eager", packing="no")
+    assert model.config.attn_implementation == "sdpa"
+
+
+def test_models_of_one_configuration_change_each_on_its_own() -> None:
+    config = distilbert.DistilBertConfig.from_dict(CONFIGS["usual"].to_dict())
+    changed, other = distilbert.DistilBertForMaskedLM(config), distilbert.DistilBertForMaskedLM(config)
+    before = config.to_dict()
+    changed.resize_token_embeddings(70)
+    changed.resize_position_embeddings(40)
+    changed.prune_heads({0: [1]})
+    changed.set_attention("eager")
+    changed.config.id2label[0] = "another"
+    assert config.to_dict() == other.config.to_dict() == before
+    assert other.config.attn_implementation == config.attn_implementation == "sdpa"
+    assert changed.distilbert.config is changed.config
+    with pytest.raises(DataError, match="the id 65"):
+        other(torch.tensor([[65]]))
+    assert torch.isfinite(answer(changed, torch.tensor([[65] * 30]))).all()
 
 
 def test_attention_may_be_chosen_before_there_is_a_gpu() -> None:
@@ -388,3 +447,12 @@ def test_recomputing_keeps_less() -> None:
     whole = measure()
     model.gradient_checkpointing_enable()
     assert measure() < 0.6 * whole
+
+
+def test_a_keyword_of_recomputing_that_is_not_there() -> None:
+    model = build()
+    with pytest.raises(ConfigError, match="'reentrant'"):
+        model.gradient_checkpointing_enable({"reentrant": False})
+    assert not model.is_gradient_checkpointing
+    model.gradient_checkpointing_enable({"use_reentrant": True, "preserve_rng_state": False})
+    assert model.is_gradient_checkpointing

@@ -147,6 +147,12 @@ def test_inputs_that_do_not_fit(given: dict[str, Any], words: list[str]) -> None
         ("ForSequenceClassification", torch.tensor([0, 2]), ["0 to 1, or -100", "2", "num_labels"]),
         ("ForSequenceClassification", torch.tensor([0, 1, 1]), ["shape [2]", "[3] for logits [2, 2]"]),
         ("ForSequenceClassification", torch.rand(2), ["multi_label", "[2, 2]", "[2]", "problem_type"]),
+        (
+            "ForSequenceClassification",
+            torch.tensor([[0.0, 1], [3, 0]]),
+            ["0 to 1", "3 in row 1", "regression"],
+        ),
+        ("ForSequenceClassification", torch.tensor([[0.0, 1], [torch.nan, 0]]), ["0 to 1", "nan in row 1"]),
         ("ForMultipleChoice", torch.tensor([2]), ["0 to 1, or -100", "2"]),
         ("ForMultipleChoice", torch.tensor([0, 1]), ["one label for each question", "[2] for logits [1, 2]"]),
         ("ForMultipleChoice", torch.rand(1), ["whole numbers", "float32"]),

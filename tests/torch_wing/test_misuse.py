@@ -10,7 +10,7 @@ import torch
 from tiny import tiny, tiny_config
 
 import distilbert
-from distilbert import AutoModel, DistilBertConfig, PackedBatch, pack
+from distilbert import AutoConfig, AutoModel, DistilBertConfig, PackedBatch, pack
 from distilbert.core.outputs import SequenceClassifierOutput
 from distilbert.errors import ConfigError, DataError, MissingExtraError
 from distilbert.torch import varlen
@@ -155,3 +155,12 @@ def test_a_new_model_has_the_type_that_is_asked_for(name: str) -> None:
     config = DistilBertConfig.from_dict(tiny_config().to_dict())
     assert AutoModel.from_config(config, **{name: torch.bfloat16}).dtype == torch.bfloat16
     assert AutoModel.from_config(config).dtype == torch.float32
+
+
+def test_a_configuration_may_be_named_by_its_file(tmp_path: Path) -> None:
+    config = tiny_config()
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    other = tmp_path / "other.json"
+    DistilBertConfig.from_dict(config.to_dict(), dropout=0.3).to_json_file(other)
+    assert AutoModel.from_pretrained(tmp_path, config=str(other)).config.dropout == 0.3
+    assert AutoConfig.from_pretrained(other).dropout == 0.3

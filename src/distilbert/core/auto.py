@@ -21,15 +21,19 @@ class AutoConfig:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **keywords: Any) -> EncoderConfig:
-        """From the ``config.json`` of a folder or of its repository on a hub; further keywords change fields.
+        """From the ``config.json`` of a folder or of its repository on a hub, or from a file like it.
+
+        Further keywords change fields.
 
         Raises:
             CheckpointError: there is no such file, or it is not JSON.
             ConfigError: the model is neither a DistilBERT nor a BERT.
         """
         where, changes = hub_keywords(keywords)
-        folder = local_folder(pretrained_model_name_or_path, wanted={Part.CONFIG}, **where)
-        return read_config(folder, **changes)
+        source = pretrained_model_name_or_path
+        if not (isinstance(source, str | Path) and Path(source).is_file()):
+            source = local_folder(source, wanted={Part.CONFIG}, **where)
+        return read_config(source, **changes)
 
     @classmethod
     def for_model(cls, model_type: str, **fields: Any) -> EncoderConfig:

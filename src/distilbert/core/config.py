@@ -152,7 +152,7 @@ _CONFIGS: dict[str, type[EncoderConfig]] = {
 
 
 def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
-    """The configuration of a model folder, of whichever kind it says it is.
+    """The configuration of a model folder, or in a file like its ``config.json``, of whichever kind it is.
 
     A folder of Google's, which has a ``bert_config.json`` instead, is a BERT's; of one without ``model_type``
     its ``architectures`` tell.

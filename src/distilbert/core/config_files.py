@@ -15,9 +15,13 @@ _CLASS = re.compile(r"(?:TF|Flax)?(DistilBert|Bert)(?:Model|For[A-Z]\w*|LMHeadMo
 def folder_content(folder: Path) -> dict[str, Any]:
     """What a folder's ``config.json`` says, or in its absence Google's ``bert_config.json``, of a BERT.
 
+    A file stands for itself.
+
     Raises:
         CheckpointError: there is neither, or it is not JSON.
     """
+    if folder.is_file():
+        return dict(read_json(folder))
     if (folder / CONFIG_FILE).exists():
         return dict(read_json(folder / CONFIG_FILE))
     if (folder / BERT_CONFIG_FILE).exists():

@@ -6,6 +6,7 @@ model is built and when the configuration is saved (``check``), so that two assi
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -354,6 +355,13 @@ class EncoderConfig(Publishable):
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
+
+    def __copy__(self) -> Self:
+        """One whose fields, lists and names of labels too, are changed on their own."""
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            vars(other)[name] = value if callable(value) else deepcopy(value)
+        return other
 
     __hash__ = None  # type: ignore[assignment]  # mutable, so never a dictionary's key
 

@@ -1,10 +1,12 @@
 """What can be changed of a model once it is built: tables, heads, attention, memory for time."""
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.hooks import RemovableHandle
 
 from distilbert.core import rules
@@ -151,8 +153,13 @@ class Adjustable:
         """
         layers = self.config.n_layers
         pruned = {layer: set(heads) for layer, heads in self.config.pruned_heads.items()}
-        for layer, heads in heads_to_prune.items():
-            pruned.setdefault(layer + layers if layer < 0 else layer, set()).update(heads)
+        given: Any = heads_to_prune
+        if not isinstance(given, Mapping):
+            rules.heads_by_layer("heads_to_prune", given)  # refuses it
+        for layer, heads in given.items():
+            one = {layer + layers if layer in range(-layers, 0) else layer: heads}
+            for place, numbers in rules.heads_by_layer("heads_to_prune", one).items():
+                pruned.setdefault(place, set()).update(numbers)
         before = self.config.pruned_heads
         self.config.pruned_heads = {layer: sorted(heads) for layer, heads in pruned.items()}
         try:
@@ -187,7 +194,18 @@ class Adjustable:
         Args:
             gradient_checkpointing_kwargs: of ``torch.utils.checkpoint``; ``use_reentrant`` is False
                 where they do not say.
+
+        Raises:
+            ConfigError: a keyword that it does not have.
         """
+        known = [p.name for p in signature(checkpoint).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        for name in gradient_checkpointing_kwargs or {}:
+            if name not in (*known, "preserve_rng_state"):
+                raise ConfigError(
+                    f"torch.utils.checkpoint takes {', '.join(known)} and preserve_rng_state.",
+                    received=f"gradient_checkpointing_kwargs with {name!r}",
+                    remedy="Correct the name, or leave it out.",
+                )
         self.encoder._set_recomputing({"use_reentrant": False, **(gradient_checkpointing_kwargs or {})})
 
     def gradient_checkpointing_disable(self) -> None:

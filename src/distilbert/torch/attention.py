@@ -4,6 +4,7 @@ Each works on padded rows and on texts laid end to end (``layout.py``, where the
 """
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -40,17 +41,35 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = kept_heads(config, layer)
         self.attention_head_size = config.dim // config.n_heads
-        self.dim = inside = self.n_heads * self.attention_head_size
-        self.dropout = config.attention_dropout
+        inside = self.dim
+        self.dropout = nn.Dropout(config.attention_dropout)
         self.q_lin = nn.Linear(config.dim, inside)
         self.k_lin = nn.Linear(config.dim, inside)
         self.v_lin = nn.Linear(config.dim, inside)
         self.out_lin = nn.Linear(inside, config.dim)
-        self.pruned_heads = set(range(config.n_heads)) - set(self.heads)
+        self._unpruned = config.n_heads
 
     @property
     def n_heads(self) -> int:
         return len(self.heads)
+
+    @property
+    def dim(self) -> int:
+        return self.n_heads * self.attention_head_size
+
+    @property
+    def pruned_heads(self) -> set[int]:
+        return set(range(self._unpruned)) - set(self.heads)
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Let go of the other heads; these are some of its own, by their numbers in the unpruned model."""
+        size = self.attention_head_size
+        starts = [self.heads.index(head) * size for head in heads]
+        kept = torch.cat([torch.arange(start, start + size) for start in starts])
+        for projection in (self.q_lin, self.k_lin, self.v_lin):
+            _keep(projection, kept, axis=0)
+        _keep(self.out_lin, kept, axis=1)
+        self.heads = list(heads)
 
     def forward(
         self,
@@ -129,8 +148,13 @@ class SelfAttention(nn.Module):
             scores_BNSS = scores_BNSS + columns
         at_least_fp32 = torch.promote_types(scores_BNSS.dtype, torch.float32)
         weights_BNSS = torch.softmax(scores_BNSS, dim=-1, dtype=at_least_fp32).to(v_BNSH.dtype)
-        weights_BNSS = F.dropout(weights_BNSS, self.dropout, self.training)
+        weights_BNSS = self.dropout(weights_BNSS)
         return weights_BNSS @ v_BNSH, weights_BNSS
+
+    @property
+    def dropout_now(self) -> float:
+        """The share of attention weights that this call drops."""
+        return self.dropout.p if self.dropout.training else 0.0
 
     def refuse_dropout(self) -> None:
         """For kernels that drop nothing.
@@ -138,10 +162,10 @@ class SelfAttention(nn.Module):
         Raises:
             ConfigError: in training, with a rate above zero.
         """
-        if self.training and self.dropout:
+        if self.dropout_now:
             raise ConfigError(
                 f"{self.implementation} drops no attention weights while training.",
-                received=f"attention_dropout={self.dropout:g}",
+                received=f"attention_dropout={self.dropout_now:g}",
                 remedy="Set it to 0, or choose sdpa: model.set_attention('sdpa').",
             )
 
@@ -155,6 +179,18 @@ class SelfAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1))
+
+
+def _keep(linear: nn.Linear, kept: Tensor, *, axis: int) -> None:
+    """Let a linear map have these of its rows (axis 0, its bias too) or columns (axis 1) alone."""
+    with torch.no_grad():
+        kept = kept.to(linear.weight.device)
+        weight = linear.weight.index_select(axis, kept)
+        linear.weight = nn.Parameter(weight, requires_grad=linear.weight.requires_grad)
+        if axis == 0:
+            bias = linear.bias.index_select(0, kept)
+            linear.bias = nn.Parameter(bias, requires_grad=linear.bias.requires_grad)
+    linear.out_features, linear.in_features = weight.shape
 
 
 class EagerAttention(SelfAttention):
@@ -176,12 +212,11 @@ class SdpaAttention(SelfAttention):
     def attend(
         self, q_BNSH: Tensor, k_BNSH: Tensor, v_BNSH: Tensor, columns: Tensor | None
     ) -> tuple[Tensor, None]:
-        dropout = self.dropout if self.training else 0.0
         if columns is not None and columns.dtype != torch.bool:
             # Of a wider type its lowest number would be infinite here, and a row of them no number.
             lowest = max(torch.finfo(q_BNSH.dtype).min, torch.finfo(columns.dtype).min)
             columns = columns.clamp(min=lowest).to(q_BNSH.dtype)
         context_BNSH = F.scaled_dot_product_attention(
-            q_BNSH, k_BNSH, v_BNSH, attn_mask=columns, dropout_p=dropout
+            q_BNSH, k_BNSH, v_BNSH, attn_mask=columns, dropout_p=self.dropout_now
         )
         return context_BNSH, None

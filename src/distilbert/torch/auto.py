@@ -38,7 +38,8 @@ class AutoModel:
         config = keywords.get("config")
         if not isinstance(config, EncoderConfig):
             where, _ = hub_keywords(keywords)
-            config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **where)
+            source = pretrained_model_name_or_path if config is None else config
+            config = AutoConfig.from_pretrained(source, **where)
         return cls.classes[type(config)].from_pretrained(pretrained_model_name_or_path, **keywords)
 
     @classmethod

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from distilbert.core import rules
 from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
+from distilbert.core.parameters import kept_heads
 from distilbert.errors import ConfigError, DataError
 from distilbert.torch.attention import SelfAttention
 from distilbert.torch.batch import Batch, Reading, read
@@ -93,8 +95,8 @@ class Block(nn.Module):
         attended, weights_BNSS = self.attention(
             x, layout, head_mask_N=head_mask_N, with_weights=with_weights, first_only=first_only
         )
-        before = layout.first(x) if first_only else x
-        x = self.sa_layer_norm(before + self.attended_dropout(attended))
+        x = self.sa_layer_norm((layout.first(x) if first_only else x) + self.attended_dropout(attended))
+        del attended  # not to be held beside the widest states
         return self.output_layer_norm(x + self.ffn(x)), weights_BNSS
 
 
@@ -258,47 +260,25 @@ class Encoder(PreTrainedModel):
 
     def _set_attention(self, implementation: str, packing: bool | None) -> None:
         kind = attention_class(implementation)
+        packing = None if packing is None else rules.flag("packing", packing)
         # All are built before one is put in its place: what fails leaves the model as it was.
         with torch.device("meta"):
             made = [kind(self.config, layer=i) for i in range(len(self._attentions))]
         self.config.attn_implementation = implementation
         if packing is not None:
             self.packing = packing
-        for i, (old, new) in enumerate(zip(self._attentions, made, strict=True)):
-            for name, module in old.named_children():
-                setattr(new, name, module)
-            self._replace(i, new)
+        for block, new in zip(self.transformer.layer, made, strict=True):
+            # Its projections, whatever wraps them, its hooks and its mode.
+            new.__dict__ = {**vars(new), **vars(block.attention)}
+            block.attention = new
 
     def _prune(self) -> None:
         """Let go of the heads that the configuration says are pruned."""
-        for i, old in enumerate(self._attentions):
-            with torch.device("meta"):
-                new = type(old)(self.config, layer=i)
-            size = old.attention_head_size
-            starts = [old.heads.index(head) * size for head in new.heads]
-            kept = torch.cat([torch.arange(start, start + size) for start in starts]).to(self.device)
-            _take(new.q_lin, old.q_lin, kept, axis=0)
-            _take(new.k_lin, old.k_lin, kept, axis=0)
-            _take(new.v_lin, old.v_lin, kept, axis=0)
-            _take(new.out_lin, old.out_lin, kept, axis=1)
-            self._replace(i, new)
-
-    def _replace(self, layer: int, new: SelfAttention) -> None:
-        block = self.transformer.layer[layer]
-        new.dropout = self._attentions[layer].dropout
-        block.attention = new.train(block.training)
+        for i, pruned in enumerate(self._attentions):
+            pruned.keep(kept_heads(self.config, i))
 
     def _set_recomputing(self, how: dict[str, Any] | None) -> None:
         self.transformer.recompute = None if how is None else partial(checkpoint, **how)
-
-
-def _take(new: nn.Linear, old: nn.Linear, kept: Tensor, *, axis: int) -> None:
-    """Give a linear map some of another's rows (axis 0, its bias too) or columns (axis 1)."""
-    with torch.no_grad():
-        weight = old.weight.index_select(axis, kept)
-        bias = old.bias.index_select(0, kept) if axis == 0 else old.bias.clone()
-    new.weight = nn.Parameter(weight, requires_grad=old.weight.requires_grad)
-    new.bias = nn.Parameter(bias, requires_grad=old.bias.requires_grad)
 
 
 def restored(states: tuple[Tensor, ...] | None, layout: Layout) -> tuple[Tensor, ...] | None:

@@ -29,6 +29,7 @@ class HeadedModel(PreTrainedModel):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         setattr(self, config.model_type, self.encoder_class(config))
+        self.encoder.config = self.config
         self._build_head(config)
         self.tie_weights()
         self.initialise()

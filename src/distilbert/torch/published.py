@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar
 
 import torch
@@ -34,7 +35,8 @@ class Published(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.config = config
+        #: Its own: what is changed of a model later, such as its sizes, is changed of no other one.
+        self.config = copy(config)
         self.name_or_path = ""
         self.warnings_issued: dict[str, bool] = {}
 
