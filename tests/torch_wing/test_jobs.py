@@ -25,7 +25,7 @@ from distilbert import (
     shrink,
 )
 from distilbert.core.files import read_json
-from distilbert.errors import CheckpointError, ConfigError, DataError, OutputError, TrainingError
+from distilbert.errors import CheckpointError, ConfigError, DataError, TrainingError
 
 READING = LanguageModelling(
     steps=60, batch_size=16, micro_batch_size=16, max_length=32, min_length=3, learning_rate=3e-3, dropout=0.0
@@ -69,6 +69,7 @@ def test_the_facts_of_a_folder(folders: Path) -> None:
     facts = read_json(folders / "student" / "distilbert.json")
     assert facts["made_by"] == "finetune"
     assert facts["task"] == {"name": "sequence-classification", "labels": sorted(SUBJECTS)}
+    assert facts["data"].pop("fingerprint")
     assert facts["data"] == {"labelled": 400, "unlabelled": 400, "cut_to_max_length": 0}
     assert facts["recipe"]["learning_rate"] == 1e-3
     distilled = read_json(folders / "student-lm" / "distilbert.json")
@@ -156,7 +157,8 @@ def test_a_rehearsal_writes_nothing(folders: Path, tmp_path: Path, monkeypatch: 
     ]
     for plan in plans:
         assert plan.steps in (60, 200)
-        assert plan.expected_seconds == pytest.approx(plan.steps * plan.seconds_per_step)
+        steps = plan.steps * plan.seconds_per_step
+        assert steps <= plan.expected_seconds < 1.5 * steps + 2, "and looks at what is held out"
         assert plan.parameters > 1000
     assert not list(tmp_path.iterdir())
 
@@ -170,57 +172,37 @@ def test_a_failed_run_leaves_its_last_checkpoint_and_the_old_model(folders: Path
     sane = TEACHING.with_changes(steps=3)
     Finetuner(folders / "student-lm", recipe=sane).run(LabelledTexts(texts, labels), out=out)
     before = (out / "model.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match=r"The last good checkpoint is .*out.checkpoint|No checkpoint"):
+    with pytest.raises(TrainingError, match=r"The last good checkpoint is .*out.checkpoints|No checkpoint"):
         Finetuner(folders / "student-lm", recipe=recipe).run(
             LabelledTexts(texts, labels), out=out, force=True
         )
     assert (out / "model.safetensors").read_bytes() == before
 
 
-def test_a_checkpoint_is_a_model_and_goes_when_the_run_is_done(
-    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from distilbert.torch import runs
-
+def test_a_finetuning_goes_on_where_it_was_interrupted(folders: Path, tmp_path: Path) -> None:
     texts, labels = sentences(60)
-    out = tmp_path / "out"
-    recipe = TEACHING.with_changes(steps=5, checkpoint_every=2)
+    recipe = TEACHING.with_changes(steps=9, checkpoint_every=2, dropout=0.1)
+    data, unlabelled = LabelledTexts(texts[:40], labels[:40]), texts[40:]
 
-    def interrupted(*args: object, **options: object) -> object:
-        options["checkpoint"](4)
-        raise KeyboardInterrupt
+    def run(out: Path, stop_at: int | None = None, **options: object) -> None:
+        def progress(stage: str, done: int, total: int | None, facts: object) -> None:
+            if stage == "fine-tune" and done == stop_at:
+                raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "train", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            Finetuner(folders / "student-lm", recipe=recipe).run(LabelledTexts(texts, labels), out=out)
-    assert not out.exists()
-    checkpoint = tmp_path / "out.checkpoint"
-    assert read_json(checkpoint / "distilbert.json")["step"] == 4
-    assert TextClassifier.open(checkpoint).task.labels == tuple(sorted(SUBJECTS))
-
-    finetuner = Finetuner(folders / "student-lm", recipe=recipe)
-    with pytest.raises(OutputError, match="out.checkpoint, which already holds a model"):
-        finetuner.run(LabelledTexts(texts, labels), out=out)
-    finetuner.run(LabelledTexts(texts, labels), out=out, force=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_checkpoint_of_others_stays(folders: Path, tmp_path: Path) -> None:
-    """A run removes the copy that it made itself, and nothing beside it."""
-    texts, labels = sentences(60)
-    for every in (100, 2):  # this run makes none; this one does
-        out = tmp_path / f"out{every}"
-        standing = tmp_path / f"out{every}.checkpoint"
-        standing.mkdir()
-        (standing / "config.json").write_text("{}")
-        (standing / "notes.txt").write_text("mine")
-        recipe = TEACHING.with_changes(steps=5, checkpoint_every=every)
-        Finetuner(folders / "student-lm", recipe=recipe).run(
-            LabelledTexts(texts, labels), out=out, force=True
+        Finetuner(folders / "student-lm", teacher=folders / "student", recipe=recipe, progress=progress).run(
+            data, out=out, unlabelled=unlabelled, **options
         )
-        left = sorted(path.name for path in standing.iterdir())
-        assert left == (["config.json", "notes.txt"] if every == 100 else ["notes.txt"])
+
+    run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", stop_at=6)
+    assert not (tmp_path / "broken").exists()
+    copy = tmp_path / "broken.checkpoints" / "step-00000004"
+    assert TextClassifier.open(copy).task.labels == tuple(sorted(SUBJECTS))
+    run(tmp_path / "broken", resume=True)
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert one == other
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
 
 
 @pytest.mark.parametrize("damage", ["other names", "a layer", "one array"])

@@ -7,20 +7,27 @@ import pytest
 import torch
 from small_files import sentences, write_teacher
 
-from distilbert import LanguageModelling
+from distilbert import DistilBertConfig, LanguageModelling
 from distilbert.core import reference
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.masking import sequence_rng
 from distilbert.core.data.sequences import sequences
 from distilbert.core.surgery import choose_layers, cut, student_config
-from distilbert.errors import TrainingError
+from distilbert.errors import ConfigError, TrainingError
+from distilbert.torch.attention import SdpaAttention
 from distilbert.torch.device import pick_device
 from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
-from distilbert.torch.language_modelling import MaskedWords
-from distilbert.torch.train import _accumulate, _optimiser, _triangle, set_dropout, train
+from distilbert.torch.language_modelling import MaskedWords, Teacher
+from distilbert.torch.processes import Alone
+from distilbert.torch.relations import relation_sum
+from distilbert.torch.train import _accumulate, _Learner, _optimiser, _triangle, set_dropout, train
+from distilbert.torch.vocabulary import through_vocabulary
 
 RECIPE = LanguageModelling(batch_size=12, micro_batch_size=12, max_length=32, min_length=3, precision="fp32")
+TERMS = ("masked_lm", "distribution", "jensen_shannon", "logits_error", "cosine")
+ALONE = Alone(torch.device("cpu"))
+EVERY = slice(0, None, 1)
 
 
 @pytest.fixture(scope="module")
@@ -37,101 +44,167 @@ def parts(tmp_path_factory: pytest.TempPathFactory):
     return teacher, tokenizer, sequences(texts, tokenizer, max_length=32, min_length=3)
 
 
-def objective_of(parts, recipe: LanguageModelling, *, taught: bool = True) -> MaskedWords:
+def objective_of(parts, recipe: LanguageModelling, *, teachers: tuple[float, ...] = (1.0,)) -> MaskedWords:
     teacher, tokenizer, data = parts
     layers = choose_layers(2, of=teacher.config.n_layers)
     student = masked_language_model(student_config(teacher.config, layers=range(2)))
     student.assign(cut(teacher.config, teacher.arrays(), layers))
     set_dropout(student, 0.0)
-    return MaskedWords(student, teacher if taught else None, data, tokenizer, recipe)
+    return MaskedWords(student, [Teacher(teacher, weight) for weight in teachers], data, tokenizer, recipe)
+
+
+def first_step(objective: MaskedWords, share: slice = EVERY):
+    return next(objective.steps(0, share))
+
+
+def sums_of(objective: MaskedWords, batch) -> dict[str, float]:
+    scales = {name: 1.0 for name, weight in objective.weights.items() if weight}
+    with torch.no_grad():
+        return {name: float(value) for name, value in objective.losses(batch, scales)[1].items()}
 
 
 def gradients(objective: MaskedWords, recipe: LanguageModelling) -> dict[str, torch.Tensor]:
     weights = {name: weight for name, weight in objective.weights.items() if weight}
     objective.model.zero_grad()
-    _accumulate(objective.model, objective, weights, next(objective.steps()), recipe)
+    _accumulate(_Learner(objective), weights, first_step(objective), recipe, ALONE)
     return {n: p.grad.clone() for n, p in objective.model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("positions", ["masked", "all"])
-@pytest.mark.parametrize("micro_batch_size", [1, 5, 7])
-def test_splitting_a_step_changes_no_gradient(parts, positions: str, micro_batch_size: int) -> None:
-    whole = RECIPE.with_changes(positions=positions)
-    split = whole.with_changes(micro_batch_size=micro_batch_size)
-    expected = gradients(objective_of(parts, whole), whole)
-    found = gradients(objective_of(parts, split), split)
+def assert_alike(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert expected.keys() == found.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=2e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("positions", ["masked", "masked+20%", "all"])
+@pytest.mark.parametrize("micro_batch_size", [1, 5, 7])
+def test_splitting_a_step_changes_no_gradient(parts, positions: str, micro_batch_size: int) -> None:
+    whole = RECIPE.with_changes(positions=positions, jensen_shannon_weight=1.0, logits_error_weight=0.1)
+    split = whole.with_changes(micro_batch_size=micro_batch_size)
+    assert_alike(gradients(objective_of(parts, split), split), gradients(objective_of(parts, whole), whole))
+
+
 def test_a_mean_of_means_would_change_it(parts) -> None:
     """The wrong variant: each micro-batch divided by its own count, as the original does."""
     split = RECIPE.with_changes(micro_batch_size=4)
-    objective = objective_of(parts, RECIPE)
-    expected = gradients(objective, RECIPE)
+    expected = gradients(objective_of(parts, RECIPE), RECIPE)
     objective = objective_of(parts, split)
-    batches = next(objective.steps())
+    batches = first_step(objective)
     for batch in batches:
-        sums = objective.loss_sums(batch)
-        sum(objective.weights[n] * s / batch.counts[n] / len(batches) for n, s in sums.items()).backward()
+        scales = {n: w / batch.counts[n] / len(batches) for n, w in objective.weights.items() if w}
+        objective.losses(batch, scales)[0].backward()
     found = {n: p.grad for n, p in objective.model.named_parameters() if p.grad is not None}
     assert max(float((found[n] - g).abs().max()) for n, g in expected.items()) > 1e-3
 
 
-@pytest.mark.parametrize("positions", ["masked", "all"])
-def test_the_triple_loss_is_the_references(parts, positions: str) -> None:
-    """The whole step in plain numpy, from the same hidden words."""
-    recipe = RECIPE.with_changes(positions=positions)
-    objective = objective_of(parts, recipe)
-    teacher = parts[0]
-    batch = next(objective.steps())[0]
-    with torch.no_grad():
-        sums = {name: float(value) for name, value in objective.loss_sums(batch).items()}
-    ids, live = (batch.tensors[name].numpy() for name in ("input_ids", "attention_mask"))
-    states, logits = [], []
-    for model in (objective.model, teacher):
-        arrays = model.arrays()
-        hidden = reference.encode(model.config, arrays, ids, live).last_hidden_state
-        states.append(hidden.reshape(-1, hidden.shape[-1]))
-        told = reference.masked_lm_logits(model.config, arrays, hidden)
-        logits.append(told.reshape(-1, told.shape[-1]))
-    data = objective.data
-    _, rows = next(endless_batches(data.lengths, batch_size=recipe.batch_size, seed=recipe.seed))
-    hidden_pairs = [objective.masking(data.rows[row], sequence_rng(recipe.seed, 0, int(row))) for row in rows]
-    width = ids.shape[1]
-    labels = np.full((len(rows), width), IGNORED_LABEL)
-    special = np.ones((len(rows), width), bool)
-    for i, (row, (_, label)) in enumerate(zip(rows, hidden_pairs, strict=True)):
-        labels[i, : len(label)] = label
-        special[i, : len(label)] = np.isin(data.rows[row], objective.special_ids)
-    scored = labels.ravel() != IGNORED_LABEL
-    everywhere = live.ravel().astype(bool)
-    words = everywhere & ~special.ravel()
-    heard, compared = (everywhere, everywhere) if positions == "all" else (words, scored)
-    expected = {
-        "masked_lm": reference.cross_entropy(logits[0][scored], labels.ravel()[scored]).sum(),
-        "distribution": reference.distribution_loss(logits[0][compared], logits[1][compared], 2.0).sum(),
-        "cosine": reference.cosine_loss(states[0][heard], states[1][heard]).sum(),
+def test_processes_share_a_step(parts) -> None:
+    """What each of three would learn from adds up to what one does; one of them may have nothing to do."""
+    for size, batch_size in ((5, 12), (1, 12), (12, 2)):
+        recipe = RECIPE.with_changes(micro_batch_size=size, batch_size=batch_size)
+        expected = gradients(objective_of(parts, recipe), recipe)
+        objective = objective_of(parts, recipe)
+        shares = [first_step(objective, slice(rank, None, 3)) for rank in range(3)]
+        assert len({len(share) for share in shares if share}) == 1, "as many parts in every process"
+        counts = {n: sum(b.counts[n] for share in shares for b in share) for n in objective.weights}
+        scales = {n: w / counts[n] for n, w in objective.weights.items() if w}
+        learner = _Learner(objective)
+        for share in shares:
+            for batch in share or [None]:
+                learner(batch, scales)[0].backward()
+        assert_alike({n: p.grad for n, p in objective.model.named_parameters()}, expected)
+
+
+def test_a_run_that_goes_on_reads_what_it_would_have_read(parts) -> None:
+    objective = objective_of(parts, RECIPE)
+    steps = objective.steps(0, EVERY)
+    ids = [[batch.given["texts"].input_ids for batch in next(steps)] for _ in range(25)]
+    assert len(objective.learnt) / RECIPE.batch_size < 25, "into another epoch"
+    for done in (0, 1, 9, 10, 11, 24):
+        again = [batch.given["texts"].input_ids for batch in next(objective.steps(done, EVERY))]
+        assert all(np.array_equal(a, b) for a, b in zip(again, ids[done], strict=True))
+    assert not np.array_equal(ids[0][0], ids[10][0]), "words are hidden anew in every epoch"
+
+
+def numpy_losses(student, teacher, labels, temperature: float) -> dict[str, float]:
+    scored = labels != IGNORED_LABEL
+    own, other = (np.exp(reference.log_softmax(x / temperature)) for x in (student, teacher))
+    mean = (own + other) / 2
+    apart = student - teacher
+    return {
+        "masked_lm": reference.cross_entropy(student[scored], labels[scored]).sum(),
+        "distribution": reference.distribution_loss(student, teacher, temperature).sum(),
+        "jensen_shannon": temperature**2 * sum((p * np.log(p / mean)).sum() for p in (own, other)) / 2,
+        "logits_error": apart.var(axis=-1).sum(),
     }
-    assert sums == pytest.approx(expected, rel=1e-5)
-    counts = {"masked_lm": scored.sum(), "distribution": compared.sum(), "cosine": heard.sum()}
-    assert batch.counts == counts
 
 
-@pytest.mark.parametrize("name", ["masked_lm", "distribution", "cosine"])
+@pytest.mark.parametrize("teachers", [(1.0,), (0.25, 0.75)])
+@pytest.mark.parametrize(("positions", "special"), [("masked", False), ("all", False), ("all", True)])
+def test_the_losses_are_the_references(parts, positions: str, special: bool, teachers) -> None:
+    """The whole step in plain numpy, text by text, from the same hidden words."""
+    weights = {f"{name}_weight": 1.0 for name in TERMS}
+    recipe = RECIPE.with_changes(positions=positions, special_positions=special, **weights)
+    objective, teacher, data = objective_of(parts, recipe, teachers=teachers), parts[0], parts[2]
+    (batch,) = first_step(objective)
+    _, rows = next(endless_batches(data.lengths, batch_size=recipe.batch_size, seed=recipe.seed))
+    states, logits, labels, words = ([], []), ([], []), [], []
+    for row in rows:
+        hidden, told = objective.masking(data[row], sequence_rng(recipe.seed, 0, int(row)))
+        labels.append(told)
+        words.append(~np.isin(data[row], objective.special_ids))
+        for i, model in enumerate((objective.model, teacher)):
+            live = np.ones((1, len(hidden)), bool)
+            found = reference.encode(model.config, model.arrays(), hidden[None], live).last_hidden_state
+            states[i].append(found[0])
+            logits[i].append(reference.masked_lm_logits(model.config, model.arrays(), found)[0])
+    labels, words = np.concatenate(labels), np.concatenate(words)
+    student, taught = (np.concatenate(x) for x in logits)
+    heard = words | special
+    compared = heard if positions == "all" else labels != IGNORED_LABEL
+    expected = numpy_losses(student[compared], taught[compared], labels[compared], recipe.temperature)
+    at = [np.concatenate(x)[heard] for x in states]
+    expected["cosine"] = reference.cosine_loss(*at).sum()
+    assert sums_of(objective, batch) == pytest.approx(expected, rel=2e-5)
+    counts = {**dict.fromkeys(TERMS, compared.sum()), "masked_lm": (labels != IGNORED_LABEL).sum()}
+    for name in TERMS:
+        assert batch.counts[name] == (heard.sum() if name == "cosine" else counts[name])
+
+
+def test_a_share_of_the_other_words(parts) -> None:
+    """Some tenth of them, always the same ones, and all of the hidden ones."""
+    together = {"batch_size": 100, "micro_batch_size": 100}
+    few, many = (
+        objective_of(parts, RECIPE.with_changes(positions=f"masked+{share}%", **together))
+        for share in (10, 60)
+    )
+    hidden = objective_of(parts, RECIPE.with_changes(**together))
+    batches = [first_step(objective)[0] for objective in (hidden, few, many)]
+    at = [set(batch.given["compared"].tolist()) for batch in batches]
+    assert at[0] < at[1] < at[2] < set(batches[0].given["heard"].tolist())
+    others = len(batches[0].given["heard"]) - len(at[0])
+    # The other 15 % are hidden; within four standard deviations of a share of some 900 words.
+    assert len(at[1] - at[0]) / others == pytest.approx(0.1, abs=0.04)
+    assert len(at[2] - at[0]) / others == pytest.approx(0.6, abs=0.065)
+    assert all(
+        np.array_equal(b.given["texts"].input_ids, batches[0].given["texts"].input_ids) for b in batches
+    )
+
+
+@pytest.mark.parametrize("name", TERMS)
 def test_a_term_of_no_weight_costs_nothing(parts, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = RECIPE.with_changes(**{f"{n}_weight": 0.0 for n in ("masked_lm", "distribution", "cosine")})
+    recipe = RECIPE.with_changes(**{f"{n}_weight": 0.0 for n in TERMS})
     recipe = recipe.with_changes(**{f"{name}_weight": 1.0})
     objective = objective_of(parts, recipe)
     calls = []
     teacher = parts[0]
     monkeypatch.setattr(teacher, "token_logits", lambda h: calls.append("logits") or h.new_zeros(len(h), 52))
     hook = teacher.bert.register_forward_pre_hook(lambda *_: calls.append("teacher"))
-    batch = next(objective.steps())[0]
-    assert list(objective.loss_sums(batch)) == [name]
+    monkeypatch.setattr(
+        objective.model, "before_vocabulary", lambda h: calls.append("words") or h.new_zeros(len(h), 32)
+    )
+    assert list(sums_of(objective, first_step(objective)[0])) == [name]
     hook.remove()
-    assert calls == {"masked_lm": [], "distribution": ["teacher", "logits"], "cosine": ["teacher"]}[name]
+    assert calls == {"masked_lm": ["words"], "cosine": ["teacher"]}.get(name, ["teacher", "words", "logits"])
 
 
 def test_the_teacher_is_asked_as_it_is_and_learns_nothing(parts) -> None:
@@ -145,15 +218,179 @@ def test_the_teacher_is_asked_as_it_is_and_learns_nothing(parts) -> None:
 
 def test_a_student_of_all_layers_has_nothing_to_learn_from_its_teacher(parts) -> None:
     teacher, tokenizer, data = parts
-    recipe = RECIPE.with_changes(masked_lm_weight=0.0)
+    weights = {f"{name}_weight": 1.0 for name in TERMS}
+    recipe = RECIPE.with_changes(**{**weights, "masked_lm_weight": 0.0})
     student = masked_language_model(student_config(teacher.config, layers=range(4)))
     student.assign(cut(teacher.config, teacher.arrays(), range(4)))
-    objective = MaskedWords(student.eval(), teacher, data, tokenizer, recipe)
-    batch = next(objective.steps())[0]
+    objective = MaskedWords(student.eval(), [Teacher(teacher)], data, tokenizer, recipe)
+    (batch,) = first_step(objective)
+    found = sums_of(objective, batch)
+    assert set(found) == set(TERMS) - {"masked_lm"}
+    for name, value in found.items():
+        assert value / batch.counts[name] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_pieces_of_the_vocabulary_give_the_whole_gradient(piece: int, dtype: torch.dtype) -> None:
+    """Against autograd over all logits at once."""
+    torch.manual_seed(0)
+    x_TD = torch.randn(23, 5, dtype=dtype, requires_grad=True)
+    projector = torch.nn.Linear(5, 11).to(dtype)
+    truth_TV = torch.randn(23, 11, dtype=dtype)
+    seen = []
+
+    def score(logits_TV: torch.Tensor, rows: slice) -> torch.Tensor:
+        seen.append(len(logits_TV))
+        return (logits_TV.softmax(-1) * truth_TV[rows]).sum() + 0.1 * logits_TV.square().sum()
+
+    given = (x_TD, projector.weight, projector.bias)
+    whole = 3 * score(projector(x_TD), slice(0, 23))
+    expected = torch.autograd.grad(whole, given)
+    seen.clear()
+    found = 3 * through_vocabulary(projector, x_TD, score, piece=piece)
+    assert max(seen) <= piece
+    assert sum(seen) == 23
+    tolerance = {"atol": 1e-10, "rtol": 1e-10} if dtype == torch.float64 else {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(found, whole, **tolerance)
+    for one, other in zip(torch.autograd.grad(found, given), expected, strict=True):
+        torch.testing.assert_close(one, other, **tolerance)
+
+
+def relations_by_hand(q: np.ndarray, heads: int) -> np.ndarray:
+    """Shares [heads, S, S] of one text's queries (or keys, or values) [S, D]."""
+    split = q.reshape(len(q), heads, -1).transpose(1, 0, 2)
+    return np.exp(reference.log_softmax(split @ split.transpose(0, 2, 1) / split.shape[-1] ** 0.5))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 8])
+def test_relations_are_those_of_each_text_alone(heads: int) -> None:
+    """By hand, text by text, of models of different widths and heads."""
+    own, other = (
+        scattered(DistilBertConfig(vocab_size=20, dim=dim, n_heads=n, n_layers=1, hidden_dim=16))
+        for dim, n in ((16, 2), (24, 3))
+    )
+    lengths = [3, 3, 5, 1]
+    x, y = torch.randn(12, 16), torch.randn(12, 24)
+    found = relation_sum((own, x), (other, y), lengths, heads=heads)
+    expected, start = 0.0, 0
+    for length in lengths:
+        at = slice(start, start := start + length)
+        for name in ("q_lin", "k_lin", "v_lin"):
+            with torch.no_grad():
+                mine, theirs = (getattr(a, name)(h[at]).double().numpy() for a, h in ((own, x), (other, y)))
+            p, q = relations_by_hand(theirs, heads), relations_by_hand(mine, heads)
+            expected += (p * np.log(p / q)).sum() / heads / 3
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-4)
+    assert float(relation_sum((own, x), (own, x), lengths, heads=heads).detach()) == pytest.approx(
+        0, abs=1e-5
+    )
+    whole = relation_sum((own, x), (other, y), [12], heads=heads)
+    assert abs(float(whole.detach()) - expected) > 1e-2 * expected, "texts do not look at each other"
+
+
+def scattered(config: DistilBertConfig):
+    torch.manual_seed(config.dim)
+    attention = SdpaAttention(config, layer=0)
     with torch.no_grad():
-        sums = objective.loss_sums(batch)
-    for name, value in sums.items():
-        assert float(value) / batch.counts[name] == pytest.approx(0, abs=1e-5)
+        for parameter in attention.parameters():
+            parameter.normal_(0, 0.5)
+    return attention
+
+
+def test_widths_that_relations_cannot_be_split_into(parts) -> None:
+    recipe = RECIPE.with_changes(relation_weight=1.0, relation_heads=5)
+    with pytest.raises(ConfigError, match="relation_heads=5, widths 32 and 32.*16, 32"):
+        objective_of(parts, recipe)
+    with pytest.raises(ConfigError, match="relation_layer=4"):
+        objective_of(parts, RECIPE.with_changes(relation_weight=1.0, relation_layer=4))
+
+
+@pytest.mark.parametrize("kind", ["error", "cosine"])
+@pytest.mark.parametrize("layers", ["uniform", "last"])
+def test_layers_are_compared_with_the_teachers(parts, kind: str, layers: str) -> None:
+    recipe = RECIPE.with_changes(hidden_weight=1.0, hidden_loss=kind, hidden_layers=layers)
+    objective, teacher = objective_of(parts, recipe), parts[0]
+    (batch,) = first_step(objective)
+    with torch.no_grad():
+        own, other = (
+            model.encoder(batch.given["texts"], output_hidden_states=True).hidden_states
+            for model in (objective.model, teacher)
+        )
+    pairs = {"uniform": [(0, 0), (1, 2), (2, 4)], "last": [(2, 4), (1, 3)]}[layers]
+    at, expected = batch.given["heard"].numpy(), []
+    for i, j in pairs:
+        x, y = (states.double().numpy()[at] for states in (own[i], other[j]))
+        each = reference.cosine_loss(x, y) if kind == "cosine" else ((x - y) ** 2).mean(-1)
+        expected.append(each.sum())
+    assert sums_of(objective, batch)["hidden"] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_a_narrower_student_is_widened_by_what_learns_with_it(parts) -> None:
+    teacher, tokenizer, data = parts
+    config = DistilBertConfig(
+        vocab_size=teacher.config.vocab_size, dim=16, n_heads=2, n_layers=2, hidden_dim=32,
+        max_position_embeddings=teacher.config.max_position_embeddings,
+    )  # fmt: skip
+    alone = {f"{name}_weight": 0.0 for name in TERMS}
+    for name in ("hidden", "relation", "cosine", "distribution"):
+        recipe = RECIPE.with_changes(**{**alone, f"{name}_weight": 1.0}, learning_rate=3e-3, warmup_share=0.0)
+        torch.manual_seed(0)
+        objective = MaskedWords(masked_language_model(config), [Teacher(teacher)], data, tokenizer, recipe)
+        (widen,) = (parameter for parameter in objective.extra.parameters())
+        assert widen.shape == (32, 16)
+        torch.testing.assert_close(widen.T @ widen, torch.eye(16), atol=1e-5, rtol=0)
+        before = widen.detach().clone()
+        (batch,) = first_step(objective)
+        start = sums_of(objective, batch)
+        train(objective, recipe, total_steps=40, stage="test")
+        assert sums_of(objective, batch)[name] < 0.9 * start[name], name
+        assert torch.equal(widen, before) == (name in ("relation", "distribution"))
+        assert not [name for name, _ in objective.model.named_parameters() if "extra" in name]
+
+
+def test_what_is_fixed_of_the_vocabulary_has_no_gradient() -> None:
+    x_TD, projector = torch.randn(3, 5, requires_grad=True), torch.nn.Linear(5, 11).requires_grad_(False)
+    through_vocabulary(projector, x_TD, lambda logits, _: logits.square().sum()).backward()
+    assert projector.weight.grad is None
+    assert x_TD.grad is not None
+    empty = through_vocabulary(projector, x_TD[:0], lambda logits, _: logits.sum())
+    assert float(empty.detach()) == 0.0
+    empty.backward()
+
+
+def test_what_is_held_out_is_not_learnt_and_judges_both(parts) -> None:
+    teacher, tokenizer, data = parts
+    objective = objective_of(parts, RECIPE)
+    objective = MaskedWords(objective.model.eval(), [Teacher(teacher)], data, tokenizer, RECIPE, held_out=20)
+    assert sorted([*objective.learnt, *objective.held_out]) == list(range(len(data)))
+    told = [next(objective.steps(done, EVERY)) for done in range(9)]
+    learnt = np.concatenate([b.given["texts"].input_ids.ravel() for step in told for b in step])
+    assert len(learnt) == data.lengths[objective.learnt].sum(), "an epoch is all that is not held out"
+    sums, counts = {}, {}
+    for rank in range(2):
+        for batch in objective.judged(slice(rank, None, 2)):
+            found, of = objective.judge(batch)
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0) + of[name]
+    student_TV, teacher_TV, labels_T = [], [], []
+    for row in objective.held_out:
+        hidden, labels = objective.masking(data[row], sequence_rng(RECIPE.seed, 2**31, int(row)))
+        for told, model in ((student_TV, objective.model), (teacher_TV, teacher)):
+            with torch.no_grad():
+                told.append(model.eval()(torch.tensor(hidden[None]).long()).logits[0].double().numpy())
+        labels_T.append(labels)
+    labels = np.concatenate(labels_T)
+    at = labels != IGNORED_LABEL
+    student, other = np.concatenate(student_TV)[at], np.concatenate(teacher_TV)[at]
+    expected = {
+        "masked_lm": reference.cross_entropy(student, labels[at]).mean(),
+        "distribution": reference.distribution_loss(student, other, 1.0).mean(),
+        "accuracy": (student.argmax(-1) == labels[at]).mean(),
+        "agreement": (student.argmax(-1) == other.argmax(-1)).mean(),
+    }
+    assert {name: sums[name] / counts[name] for name in sums} == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
@@ -169,7 +406,7 @@ def test_biases_and_norms_do_not_decay_and_new_weights_learn_faster(parts) -> No
     objective = objective_of(parts, RECIPE)
     recipe = RECIPE.with_changes(weight_decay=0.1, learning_rate=1e-3, new_weights_rate=5.0)
     new = {"vocab_transform.weight", "vocab_transform.bias"}
-    optimiser = _optimiser(objective.model, recipe, new)
+    optimiser = _optimiser(objective, recipe, new)
     settings = {
         id(p): (group["weight_decay"], group["lr"])
         for group in optimiser.param_groups
@@ -186,7 +423,7 @@ def test_biases_and_norms_do_not_decay_and_new_weights_learn_faster(parts) -> No
 def run(parts, recipe: LanguageModelling, **options):
     objective = objective_of(parts, recipe)
     steps = options.pop("total_steps", 8)
-    log = train(objective.model, objective, recipe, total_steps=steps, stage="test", **options)
+    log = train(objective, recipe, total_steps=steps, stage="test", **options)
     return objective.model, log
 
 
@@ -230,7 +467,7 @@ def test_frozen_positions_stay(parts) -> None:
     objective = objective_of(parts, RECIPE)
     positions = objective.model.distilbert.embeddings.position_embeddings.weight.requires_grad_(False)
     before = positions.clone()
-    train(objective.model, objective, RECIPE, total_steps=3, stage="test")
+    train(objective, RECIPE, total_steps=3, stage="test")
     assert torch.equal(positions, before)
 
 
@@ -240,27 +477,32 @@ def test_a_loss_that_is_not_finite_stops_the_run(parts, kept: int, tmp_path: Pat
     objective = objective_of(parts, RECIPE)
     saved = {}
 
-    def checkpoint(step: int) -> Path:
-        saved[step] = {n: p.detach().clone() for n, p in objective.model.named_parameters()}
-        return tmp_path / f"at-{step}"
+    class Keeper:
+        def restore(self, course) -> None:
+            pass
 
-    ordinary = objective.loss_sums
+        def keep(self, course, randomness) -> Path:
+            saved[course.done] = {n: p.detach().clone() for n, p in objective.model.named_parameters()}
+            return tmp_path / f"at-{course.done}"
+
+    ordinary = objective.losses
     calls = []
 
-    def poisoned(batch):
+    def poisoned(batch, scales):
         calls.append(1)
-        sums = ordinary(batch)
-        return {**sums, "cosine": sums["cosine"] * float("nan")} if len(calls) == 6 else sums
+        total, sums = ordinary(batch, scales)
+        return (
+            (total, {**sums, "cosine": sums["cosine"] * float("nan")}) if len(calls) == 6 else (total, sums)
+        )
 
-    objective.loss_sums = poisoned
+    objective.losses = poisoned
     with pytest.raises(TrainingError) as stopped:
         train(
-            objective.model,
             objective,
             RECIPE.with_changes(checkpoint_every=kept or 100),
             total_steps=9,
             stage="test",
-            checkpoint=checkpoint,
+            keeper=Keeper(),
         )
     message = str(stopped.value)
     assert "at step 6" in message
@@ -292,5 +534,5 @@ def test_gradients_are_clipped(parts) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watched)
-        train(objective.model, objective, recipe, total_steps=3, stage="test")
+        train(objective, recipe, total_steps=3, stage="test")
     assert norms == pytest.approx([1e-3] * 3, rel=1e-3)

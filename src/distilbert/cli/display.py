@@ -20,16 +20,17 @@ class Display(AbstractContextManager["Display"]):
     Args:
         quiet: no progress.
         json: results are printed as JSON, for programs.
+        heard: False says nothing but errors, as of several processes that work together one is to be heard.
     """
 
-    def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, json: bool = False, heard: bool = True) -> None:
         from rich.console import Console
 
         self.json = json
-        self._quiet = quiet
+        self._quiet, self._heard = quiet or not heard, heard
         self._out = Console(highlight=False, soft_wrap=True, emoji=False)
         self._err = Console(stderr=True, highlight=False, emoji=False)
-        self._bars = _Bars(self._err) if self._err.is_terminal and not quiet else None
+        self._bars = _Bars(self._err) if self._err.is_terminal and not self._quiet else None
         self._stage, self._started, self._spoken = "", 0.0, 0.0
 
     def progress(self, stage: str, done: int, total: int | None, facts: Mapping[str, float]) -> None:
@@ -54,6 +55,8 @@ class Display(AbstractContextManager["Display"]):
         """The result: ``value`` where JSON was asked for, ``text`` elsewhere."""
         if self._bars:
             self._bars.stop()
+        if not self._heard:
+            return
         if self.json:
             print(json.dumps(value, ensure_ascii=False, indent=2))
         else:

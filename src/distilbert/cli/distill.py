@@ -9,7 +9,15 @@ words, from the words themselves, and from the teacher's last hidden states (San
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
+from distilbert.cli.flags import (
+    add_machine,
+    add_output,
+    add_recipe,
+    how_to_run,
+    read_recipe,
+    refuse_taken,
+    show_plan,
+)
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import LanguageModelling
 
@@ -36,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, what="the student")
     add_recipe(parser, LanguageModelling)
+    parser.add_argument("--tokens", type=int, help="to read before the end, instead of epochs")
     group = parser.add_argument_group("losses")
     usual = LanguageModelling()
     group.add_argument("--temperature", type=float, help=f"of both distributions ({usual.temperature:g})")
@@ -43,19 +52,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("masked_lm", "the cross-entropy of the hidden words"),
         ("distribution", "the divergence from the teacher's distribution over them"),
         ("cosine", "the angle between both models' last hidden states"),
+        ("jensen_shannon", "the divergence of both distributions from their mean"),
+        ("logits_error", "the squared differences of logits"),
     ):
         value = getattr(usual, f"{name}_weight")
         flag = f"--{name.replace('_', '-')}-weight"
         group.add_argument(flag, type=float, metavar="W", help=f"of {what} ({value:g}); 0 leaves it out")
+    group.add_argument(
+        "--positions",
+        help=f"where the teacher's distribution is learnt: masked, masked+10%%, or all ({usual.positions})",
+    )
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.distill import Distiller
 
-    recipe = read_recipe(
-        args, LanguageModelling, "temperature", "masked_lm_weight", "distribution_weight", "cosine_weight"
-    )
+    terms = ("masked_lm", "distribution", "cosine", "jensen_shannon", "logits_error")
+    weights = [f"{term}_weight" for term in terms]
+    recipe = read_recipe(args, LanguageModelling, "tokens", "temperature", "positions", *weights)
     distiller = Distiller(
         args.teacher,
         layers=layers(args.layers),
@@ -68,7 +83,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         refuse_taken(args)
         show_plan(distiller.rehearse(texts).facts(), display)
         return
-    facts = distiller.run(texts, out=args.out, force=args.force).facts
+    facts = distiller.run(texts, **how_to_run(args)).facts
     display.result(
         f"{args.out}: a student of {facts['parameters']:,} parameters, "
         f"distilled in {facts['training']['seconds']:.0f} s.\n"

@@ -9,7 +9,15 @@ With a fine-tuned teacher its answers are learnt too, also on texts without labe
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
+from distilbert.cli.flags import (
+    add_machine,
+    add_output,
+    add_recipe,
+    how_to_run,
+    read_recipe,
+    refuse_taken,
+    show_plan,
+)
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts
@@ -50,7 +58,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         plan = finetuner.rehearse(train, unlabelled=unlabelled, evaluate=judged)
         show_plan(plan.facts(), display)
         return
-    facts = finetuner.run(train, out=args.out, unlabelled=unlabelled, evaluate=judged, force=args.force).facts
+    facts = finetuner.run(train, unlabelled=unlabelled, evaluate=judged, **how_to_run(args)).facts
     score = ""
     if "evaluation" in facts:
         accuracy = facts["evaluation"]["accuracy"]

@@ -1,6 +1,7 @@
 """Flags that several commands have, so that each means the same everywhere."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,9 @@ from typing import Any, TypeVar
 from distilbert.cli.display import Display
 from distilbert.core import output
 from distilbert.core.recipe import Training
+
+#: Hours, minutes and seconds.
+_TIME = re.compile(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")
 
 Recipe = TypeVar("Recipe", bound=Training)
 
@@ -23,6 +27,26 @@ def add_output(parser: argparse.ArgumentParser, *, what: str) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace a model that stands there, once the new one is complete"
     )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """What may end a run early, and what goes on after it."""
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--budget", type=seconds, metavar="TIME", help="what the whole may take, such as 90s, 30m or 1h30m"
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on, bit for bit, with this run where it was interrupted"
+    )
+
+
+def seconds(text: str) -> float:
+    """``"90s"``, ``"30m"``, ``"1h30m"``, or a number of seconds."""
+    found = _TIME.fullmatch(text.replace(" ", ""))
+    if not found or not any(found.groups()):
+        raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m, not {text!r}")
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + rest
 
 
 def add_recipe(parser: argparse.ArgumentParser, kind: type[Training], *, default: str = "default") -> None:
@@ -43,6 +67,7 @@ def add_recipe(parser: argparse.ArgumentParser, kind: type[Training], *, default
     group.add_argument("--max-length", type=int, help=f"tokens of a text ({usual.max_length})")
     group.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 where it is fast")
     group.add_argument("--seed", type=int, help="decides everything that is drawn (0)")
+    _add_run(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="run a few steps, say what the whole takes, write nothing"
     )
@@ -56,6 +81,11 @@ def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Rec
     )  # fmt: skip
     changes = {name: getattr(args, name) for name in names}
     return kind.read(args.recipe).with_changes(**changes)
+
+
+def how_to_run(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of a run that is none of its recipe."""
+    return {"out": args.out, "force": args.force, "resume": args.resume, "budget": args.budget}
 
 
 def refuse_taken(args: argparse.Namespace) -> None:

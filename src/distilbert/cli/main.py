@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 stream.reconfigure(errors="backslashreplace")
         args = parser().parse_args(arguments)
         logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
-        with Display(quiet=args.quiet, json=args.json) as display:
+        # Of several processes, as torchrun starts them, the first is heard.
+        heard = os.environ.get("RANK", "0") == "0"
+        with Display(quiet=args.quiet, json=args.json, heard=heard) as display:
             status = _run(args, display)
             sys.stdout.flush()
             return status

@@ -1,6 +1,7 @@
 """What a run is: how long, how fast, which losses. From a name, a file or flags; kept with the result."""
 
 import json
+import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +14,21 @@ from distilbert.errors import ConfigError
 _positive = rules.number(1e-12, float("inf"))
 _not_negative = rules.number(0, float("inf"))
 _share = rules.number(0, 1)
+
+#: "masked+5%": at hidden words, and at so many of the others.
+_BESIDE = re.compile(r"masked\+(\d{1,2}(?:\.\d+)?)%")
+
+
+def positions(name: str, value: Any) -> str:
+    """Where a teacher is listened to."""
+    if value in ("masked", "all") or (isinstance(value, str) and _BESIDE.fullmatch(value)):
+        return str(value)
+    raise ConfigError(
+        f"{name} must be masked, all, or masked and a share of the others, such as masked+10%.",
+        received=f"{name}={value!r:.80}",
+        remedy="Choose masked unless you have a reason.",
+    )
+
 
 _RULES: dict[str, Rule] = {
     "seed": rules.integer(0, 2**63 - 1),
@@ -35,7 +51,19 @@ _RULES: dict[str, Rule] = {
     "distribution_weight": _not_negative,
     "cosine_weight": _not_negative,
     "temperature": _positive,
-    "positions": rules.one_of(("masked", "all")),
+    "jensen_shannon_weight": _not_negative,
+    "logits_error_weight": _not_negative,
+    "hidden_weight": _not_negative,
+    "hidden_loss": rules.one_of(("error", "cosine")),
+    "hidden_layers": rules.one_of(("uniform", "last")),
+    "relation_weight": _not_negative,
+    "relation_heads": rules.optional(rules.integer(1)),
+    "relation_layer": rules.optional(rules.integer(0)),
+    "positions": positions,
+    "special_positions": rules.flag,
+    "held_out": rules.integer(0),
+    "judge_every": rules.integer(1),
+    "tokens": rules.optional(rules.integer(1)),
     "freeze_positions": rules.flag,
     "mask_rate": _share,
     "mask_share": _share,
@@ -128,8 +156,22 @@ class LanguageModelling(Training):
         masked_lm_weight: of the cross-entropy of the hidden words.
         distribution_weight: of the divergence from the teacher's distribution.
         cosine_weight: of one minus the cosine of the last hidden states.
-        temperature: of both distributions in that divergence.
-        positions: where the teacher is listened to: at "masked" tokens, or at "all".
+        jensen_shannon_weight: of the divergence of both distributions from their mean.
+        logits_error_weight: of the squared differences of logits.
+        hidden_weight: of what ``hidden_loss`` says of layers' states, each student's with one of the
+            teacher's: their squared "error" or their "cosine".
+        hidden_layers: which: those of the student evenly spread over the teacher's ("uniform"), or with as
+            many of its "last" ones.
+        relation_weight: of how the last layer's queries, keys and values relate to each other in a text,
+            against those of the teacher's ``relation_layer`` (its last one), split into ``relation_heads``
+            (the student's own number).
+        temperature: of both distributions in those divergences.
+        positions: where the teacher's distribution is listened to: at "masked" tokens, at those and a share
+            of the others ("masked+10%"), or at "all".
+        special_positions: listen to the teacher at [CLS] and [SEP], too, as the published code does.
+        held_out: so many sequences are not learnt from; they show how well hidden words are told.
+        judge_every: steps between two such looks.
+        tokens: to read before the end, instead of ``epochs``.
         freeze_positions: leave the position table as it was copied.
         mask_rate: the share of tokens that is hidden; of those, ``mask_share`` behind [MASK] and
             ``keep_share`` behind themselves.
@@ -143,14 +185,26 @@ class LanguageModelling(Training):
     masked_lm_weight: float = 2.0
     distribution_weight: float = 5.0
     cosine_weight: float = 1.0
+    jensen_shannon_weight: float = 0.0
+    logits_error_weight: float = 0.0
+    hidden_weight: float = 0.0
+    hidden_loss: str = "error"
+    hidden_layers: str = "uniform"
+    relation_weight: float = 0.0
+    relation_heads: int | None = None
+    relation_layer: int | None = None
     temperature: float = 2.0
     positions: str = "masked"
+    special_positions: bool = False
     freeze_positions: bool = False
     mask_rate: float = 0.15
     mask_share: float = 0.8
     keep_share: float = 0.1
     smoothing: float = 0.0
     min_length: int = 12
+    held_out: int = 200
+    judge_every: int = 500
+    tokens: int | None = None
 
     named: ClassVar[dict[str, dict[str, Any]]] = {
         "default": {},
@@ -165,11 +219,38 @@ class LanguageModelling(Training):
             "weight_decay": 0.0,
             "max_grad_norm": 5.0,
             "positions": "all",
+            "special_positions": True,
             "freeze_positions": True,
             "smoothing": 0.7,
             "seed": 56,
         },
     }
+
+    def total_steps(self, rows: int, tokens: int = 0) -> int:
+        """How many optimiser steps a run over so many sequences, of so many tokens, takes."""
+        if self.tokens and not self.steps:
+            return max(1, round(self.tokens / max(1, tokens) * rows / self.batch_size))
+        return super().total_steps(rows)
+
+    @property
+    def positions_beside(self) -> float:
+        """The share of tokens that are not hidden at which the teacher's distribution is listened to."""
+        found = _BESIDE.fullmatch(self.positions)
+        return float(found[1]) / 100 if found else float(self.positions == "all")
+
+    def weights(self, *, taught: bool) -> dict[str, float]:
+        """Of each term of the loss; without a teacher there is one term."""
+        if not taught:
+            return {"masked_lm": 1.0}
+        return {
+            "masked_lm": self.masked_lm_weight,
+            "distribution": self.distribution_weight,
+            "jensen_shannon": self.jensen_shannon_weight,
+            "logits_error": self.logits_error_weight,
+            "cosine": self.cosine_weight,
+            "hidden": self.hidden_weight,
+            "relation": self.relation_weight,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from distilbert.core.copies import fingerprint
 from distilbert.core.data.sequences import sequences
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
@@ -15,11 +18,13 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.surgery import choose_layers, cut, require_language_model, student_config
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.torch.device import pick_device
 from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
-from distilbert.torch.language_modelling import MaskedWords
+from distilbert.torch.language_modelling import MaskedWords, Teacher
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+
+#: Of so many sequences at most one is held out.
+_LEAST_LEARNT = 20
 
 
 class Distiller:
@@ -48,13 +53,23 @@ class Distiller:
         self.device = device
         self.progress = progress
 
-    def run(self, texts: Iterable[str], *, out: str | Path, force: bool = False) -> Run:
+    def run(
+        self,
+        texts: Iterable[str],
+        *,
+        out: str | Path,
+        force: bool = False,
+        resume: bool = False,
+        budget: float | None = None,
+    ) -> Run:
         """Distil, and write the student's folder.
 
         Args:
             texts: what both models read.
             out: the student's folder.
-            force: replace a model that stands there.
+            force: replace a model that stands there, and give up what an interrupted run left.
+            resume: go on, bit for bit, with the same run where something interrupted it.
+            budget: seconds that the whole may take, in place of the recipe's epochs, steps and tokens.
 
         Raises:
             CheckpointError: the teacher's folder cannot be read.
@@ -64,23 +79,30 @@ class Distiller:
             TrainingError: a loss is not finite; the last good checkpoint is named.
         """
         return complete(
-            lambda: self._prepare(texts),
+            lambda device: self._prepare(texts, device),
             recipe=self.recipe,
+            device=self.device,
             out=out,
             force=force,
+            resume=resume,
+            budget=budget,
             progress=self.progress,
         )
 
     def rehearse(self, texts: Iterable[str]) -> Plan:
         """What ``run`` would take; a few steps are run, and nothing is written."""
-        return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
+        return rehearse(
+            lambda device: self._prepare(texts, device),
+            recipe=self.recipe,
+            device=self.device,
+            progress=self.progress,
+        )
 
-    def _prepare(self, texts: Iterable[str]) -> Job:
+    def _prepare(self, texts: Iterable[str], device: torch.device) -> Job:
         folder = local_folder(self.teacher)
         config, tokenizer = open_folder(folder)
         kept = self.layers
         kept = choose_layers(kept, of=config.n_layers) if isinstance(kept, int) else tuple(kept)
-        device = pick_device(self.device)
         teacher, missing = open_language_model(folder, config, device=device)
         require_language_model(folder, missing, config)
         student = masked_language_model(student_config(config, layers=kept))
@@ -90,7 +112,11 @@ class Distiller:
             student.get_parameter(key).requires_grad_(False)
         facts = {
             "made_by": "distill",
-            "teacher": {"model_type": config.model_type, "n_layers": config.n_layers},
+            "teacher": {
+                "model_type": config.model_type,
+                "n_layers": config.n_layers,
+                "weights": fingerprint(teacher.arrays()),
+            },
             "teacher_layers": list(kept),
         }
         student.to(device)
@@ -120,24 +146,39 @@ class Pretrainer:
         self.device = device
         self.progress = progress
 
-    def run(self, texts: Iterable[str], *, out: str | Path, force: bool = False) -> Run:
+    def run(
+        self,
+        texts: Iterable[str],
+        *,
+        out: str | Path,
+        force: bool = False,
+        resume: bool = False,
+        budget: float | None = None,
+    ) -> Run:
         """Train, and write the model's folder. Arguments and errors are ``Distiller.run``'s."""
         return complete(
-            lambda: self._prepare(texts),
+            lambda device: self._prepare(texts, device),
             recipe=self.recipe,
+            device=self.device,
             out=out,
             force=force,
+            resume=resume,
+            budget=budget,
             progress=self.progress,
         )
 
     def rehearse(self, texts: Iterable[str]) -> Plan:
         """What ``run`` would take; a few steps are run, and nothing is written."""
-        return rehearse(lambda: self._prepare(texts), recipe=self.recipe, progress=self.progress)
+        return rehearse(
+            lambda device: self._prepare(texts, device),
+            recipe=self.recipe,
+            device=self.device,
+            progress=self.progress,
+        )
 
-    def _prepare(self, texts: Iterable[str]) -> Job:
+    def _prepare(self, texts: Iterable[str], device: torch.device) -> Job:
         folder = local_folder(self.model)
         config, tokenizer = open_folder(folder)
-        device = pick_device(self.device)
         model, missing = open_language_model(folder, config, device=device)
         facts = {"made_by": "pretrain", "new_weights": list(missing)}
         stage = "learn hidden words"
@@ -162,13 +203,15 @@ def _job(
         min_length=recipe.min_length,
         progress=progress,
     )
+    held_out = min(recipe.held_out, len(data) // _LEAST_LEARNT)
+    teachers = [] if teacher is None else [Teacher(teacher)]
     return Job(
         stage,
         model,
         tokenizer,
-        MaskedWords(model, teacher, data, tokenizer, recipe),
+        MaskedWords(model, teachers, data, tokenizer, recipe, held_out=held_out),
         recipe,
-        recipe.total_steps(len(data.rows)),
+        recipe.total_steps(len(data) - held_out, tokens=int(data.lengths.sum())),
         facts={**facts, "text": data.facts()},
     )
 

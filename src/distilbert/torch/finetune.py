@@ -1,15 +1,16 @@
 """Fine-tuning a classifier on labelled texts, alone or taught by a fine-tuned teacher."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import IGNORED_LABEL
+from distilbert.core.copies import fingerprint
 from distilbert.core.data.collate import attention_mask, endless_batches, pad
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import Head, manifest
@@ -20,13 +21,12 @@ from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.text import TokenizedTexts
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
-from distilbert.torch.device import pick_device
 from distilbert.torch.evaluate import score
 from distilbert.torch.folders import open_folder, sequence_classifier
 from distilbert.torch.heads import SequenceClassifier
 from distilbert.torch.losses import cross_entropy_sum, distribution_sum
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
-from distilbert.torch.train import MicroBatch
+from distilbert.torch.train import MicroBatch, Sums, parts
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -66,6 +66,8 @@ class Finetuner:
         unlabelled: Sequence[str] = (),
         evaluate: LabelledTexts | None = None,
         force: bool = False,
+        resume: bool = False,
+        budget: float | None = None,
     ) -> Run:
         """Fine-tune, and write the classifier's folder.
 
@@ -74,7 +76,9 @@ class Finetuner:
             out: the classifier's folder.
             unlabelled: texts of which only the teacher's answer is learnt.
             evaluate: texts with labels to judge the result by.
-            force: replace a model that stands at ``out``.
+            force: replace a model that stands at ``out``, and give up what an interrupted run left.
+            resume: go on, bit for bit, with the same run where something interrupted it.
+            budget: seconds that the whole may take, in place of the recipe's epochs and steps.
 
         Raises:
             CheckpointError: a folder cannot be read.
@@ -84,10 +88,13 @@ class Finetuner:
             TrainingError: a loss is not finite; the last good checkpoint is named.
         """
         return complete(
-            lambda: self._prepare(train, unlabelled, evaluate),
+            lambda device: self._prepare(train, unlabelled, evaluate, device),
             recipe=self.recipe,
+            device=self.device,
             out=out,
             force=force,
+            resume=resume,
+            budget=budget,
             progress=self.progress,
         )
 
@@ -100,13 +107,18 @@ class Finetuner:
     ) -> Plan:
         """What ``run`` would take; a few steps are run, and nothing is written."""
         return rehearse(
-            lambda: self._prepare(train, unlabelled, evaluate),
+            lambda device: self._prepare(train, unlabelled, evaluate, device),
             recipe=self.recipe,
+            device=self.device,
             progress=self.progress,
         )
 
     def _prepare(
-        self, train: LabelledTexts, unlabelled: Sequence[str], evaluate: LabelledTexts | None
+        self,
+        train: LabelledTexts,
+        unlabelled: Sequence[str],
+        evaluate: LabelledTexts | None,
+        device: torch.device,
     ) -> Job:
         if evaluate is not None:
             require_metrics()
@@ -118,7 +130,7 @@ class Finetuner:
                 received=f"{len(unlabelled)} unlabelled texts and no teacher",
                 remedy="Name a fine-tuned folder: --teacher DIR",
             )
-        pupil, new_weights = self._pupil(task)
+        pupil, new_weights = self._pupil(task, device)
         soft = self._soft_labels(task, [*train.texts, *unlabelled])
         labels = task.ids(train.labels, source="the training data")
         tokenized = pupil.tokenizer.encode_texts([*train.texts, *unlabelled], max_length=pupil.max_length)
@@ -131,6 +143,7 @@ class Finetuner:
                 "labelled": len(train),
                 "unlabelled": len(unlabelled),
                 "cut_to_max_length": int(np.count_nonzero(tokenized.dropped)),
+                "fingerprint": fingerprint(objective.arrays()),
             },
             "taught": self.teacher is not None,
             "new_weights": list(new_weights),
@@ -155,7 +168,9 @@ class Finetuner:
             conclude,
         )
 
-    def _pupil(self, task: SequenceClassification) -> tuple[TextClassifier, tuple[str, ...]]:
+    def _pupil(
+        self, task: SequenceClassification, device: torch.device
+    ) -> tuple[TextClassifier, tuple[str, ...]]:
         """The model to train, with the folder's own head where it has these labels, and what is new in it."""
         folder = local_folder(self.model)
         config, tokenizer = open_folder(folder)
@@ -169,7 +184,7 @@ class Finetuner:
         require_encoder(folder, report.missing, config, Head.SEQUENCE_CLASSIFICATION)
         model = sequence_classifier(config)
         missing = model.load(folder, dtype=torch.float32, skip=skipped).missing
-        model.to(pick_device(self.device))
+        model.to(device)
         longest = min(self.recipe.max_length, config.max_position_embeddings)
         new_weights = (*missing, *(parameter.key for parameter in skipped))
         pupil = TextClassifier(model, tokenizer, task, longest, self.recipe.precision)
@@ -211,6 +226,7 @@ class Labels:
         recipe: Finetuning,
     ) -> None:
         self.model: SequenceClassifier = pupil.model
+        self.extra = nn.Module()
         self.pad_token_id = pupil.tokenizer.pad_token_id
         self.rows, self.lengths = tokenized.input_ids, tokenized.lengths
         self.labelled = len(labels)
@@ -220,19 +236,31 @@ class Labels:
         taught = recipe.teacher_weight if soft is not None else 0.0
         self.weights = {"labels": recipe.label_weight, "teacher": taught}
 
-    def steps(self) -> Iterator[Sequence[MicroBatch]]:
-        recipe = self.recipe
-        known = endless_batches(self.lengths[: self.labelled], batch_size=recipe.batch_size, seed=recipe.seed)
+    def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
+        recipe, lengths = self.recipe, self.lengths
+        known = endless_batches(
+            lengths[: self.labelled], batch_size=recipe.batch_size, seed=recipe.seed, done=done
+        )
         more = endless_batches(
-            self.lengths[self.labelled :], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed
+            lengths[self.labelled :], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed, done=done
         )
         has_more = self.labelled < len(self.rows)
-        size = recipe.micro_batch_size
         for _, rows in known:
             if has_more:
                 rows = np.concatenate([rows, next(more)[1] + self.labelled])
-                rows = rows[np.argsort(self.lengths[rows], kind="stable")]
-            yield [self.micro_batch(rows[i : i + size]) for i in range(0, len(rows), size)]
+                rows = rows[np.argsort(lengths[rows], kind="stable")]
+            yield [self.micro_batch(part) for part in parts(rows, share, size=recipe.micro_batch_size)]
+
+    def judged(self, share: slice) -> Iterator[MicroBatch]:
+        yield from ()
+
+    def judge(self, batch: MicroBatch) -> tuple[Sums, dict[str, int]]:
+        raise NotImplementedError("labelled texts are judged by their task's metrics, when all is learnt")
+
+    def arrays(self) -> dict[str, Any]:
+        """Everything that is learnt from."""
+        arrays = {"texts": np.concatenate(self.rows), "lengths": self.lengths, "labels": self.labels}
+        return arrays if self.soft is None else {**arrays, "soft": self.soft}
 
     def micro_batch(self, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> MicroBatch:
         texts = [self.rows[row] for row in rows]
@@ -249,14 +277,15 @@ class Labels:
             {"labels": int(np.count_nonzero(rows < self.labelled)), "teacher": len(rows)},
         )
 
-    def loss_sums(self, batch: MicroBatch) -> dict[str, Tensor]:
-        given = batch.tensors
+    def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
+        given = batch.given
         logits = self.model(given["input_ids"], given["attention_mask"], return_dict=True).logits
-        sums: dict[str, Tensor] = {}
-        if self.weights["labels"]:
+        sums: Sums = {}
+        if "labels" in scales:
             sums["labels"] = cross_entropy_sum(logits, given["labels"])
-        if self.weights["teacher"]:
+        if "teacher" in scales:
             sums["teacher"] = distribution_sum(
                 logits, given["teacher_logits"], temperature=self.recipe.temperature
             )
-        return sums
+        total = torch.stack([scales[name] * value for name, value in sums.items()]).sum()
+        return total, {name: value.detach() for name, value in sums.items()}

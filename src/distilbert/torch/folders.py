@@ -1,7 +1,6 @@
 """Model folders in and out: weights, tokenizer, and what is known of how the model was made."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +9,6 @@ import torch
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import BertConfig, EncoderConfig, read_config
 from distilbert.core.files import FACTS_FILE, write_json
-from distilbert.core.output import new_folder, refuse_taken
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
@@ -75,37 +73,3 @@ def save_folder(
     kind = "BertTokenizer" if isinstance(model.config, BertConfig) else "DistilBertTokenizer"
     tokenizer.save_pretrained(folder, tokenizer_class=kind)
     write_json(folder / FACTS_FILE, facts)
-
-
-class Checkpoint:
-    """A copy of a model in training, beside its output, that outlives a run that fails.
-
-    Args:
-        out: the run's output folder; the copy stands at ``<out>.checkpoint``.
-        save: writes the model as it is into a folder.
-        force: a copy that an earlier run left there may be replaced.
-
-    Raises:
-        OutputError: an earlier run left one there, and ``force`` is not given.
-    """
-
-    def __init__(self, out: str | Path, save: Callable[[Path, int], None], *, force: bool) -> None:
-        out = Path(out).resolve()
-        self.path = out.with_name(out.name + ".checkpoint")
-        self._save = save
-        self._written: list[str] = []
-        refuse_taken(self.path, force=force)
-
-    def __call__(self, step: int) -> Path:
-        with new_folder(self.path, force=True) as folder:
-            self._save(folder, step)
-            self._written = [entry.name for entry in folder.iterdir()]
-        return self.path
-
-    def discard(self) -> None:
-        """Remove what this run put there: it is complete, and the output holds what the copy was kept for."""
-        for name in self._written:
-            (self.path / name).unlink(missing_ok=True)
-        if self._written:
-            with suppress(OSError):  # something else stands there too
-                self.path.rmdir()

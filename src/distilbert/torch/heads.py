@@ -60,8 +60,11 @@ class MaskedLanguageModel(HeadedModel):
 
     def token_logits(self, hidden_TD: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]: of those tokens alone that one wants to score."""
-        x_TD = self.vocab_layer_norm(self.activation(self.vocab_transform(hidden_TD)))
-        return self.vocab_projector(x_TD)
+        return self.vocab_projector(self.before_vocabulary(hidden_TD))
+
+    def before_vocabulary(self, hidden_TD: Tensor) -> Tensor:
+        """What of hidden states [..., D] the projection onto the vocabulary reads, [..., D]."""
+        return self.vocab_layer_norm(self.activation(self.vocab_transform(hidden_TD)))
 
     def forward(
         self,

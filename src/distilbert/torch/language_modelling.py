@@ -1,61 +1,110 @@
 """Learning to tell hidden words, alone or from a teacher: the objective of pretraining and distillation."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilbert.core.config import IGNORED_LABEL
-from distilbert.core.data.collate import attention_mask, endless_batches, pad
+from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.masking import Masking, sequence_rng, smoothed_weights
+from distilbert.core.data.packing import pack
 from distilbert.core.data.sequences import Sequences
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.errors import ConfigError
 from distilbert.torch.heads import MaskedLanguageModel
-from distilbert.torch.losses import cosine_sum, cross_entropy_sum, distribution_sum
-from distilbert.torch.train import MicroBatch
+from distilbert.torch.losses import (
+    cosine_sum,
+    cross_entropy_sum,
+    distribution_sum,
+    jensen_shannon_sum,
+    logits_error_sum,
+    states_error_sum,
+)
+from distilbert.torch.relations import check_relation_heads, relation_sum
+from distilbert.torch.train import MicroBatch, Sums, parts
+from distilbert.torch.vocabulary import through_vocabulary
 
-Ids = np.ndarray[Any, np.dtype[np.int32]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+#: What the sequences that are held out are hidden by: no epoch's number.
+_HELD_OUT = 2**31
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One who is listened to, and how much beside the others."""
+
+    model: MaskedLanguageModel
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a teacher says of a batch.
+
+    Attributes:
+        teacher: whose it is.
+        states: [T, D] before, between and after its blocks, or after the last one alone.
+        widen: from the student's states to the width of these.
+    """
+
+    teacher: Teacher
+    states: Sequence[Tensor]
+    widen: nn.Module
 
 
 class MaskedWords:
-    """The objective: hidden words, and with a teacher its distribution over them and its last states.
+    """The objective: hidden words, and with teachers their distributions over them and their last states.
 
-    The triple loss of Sanh et al. 2019, section 2. Only the tokens that a term scores pass through the
-    vocabulary-sized head, which otherwise costs more than the student itself.
+    The triple loss of Sanh et al. 2019, section 2. Sequences lie end to end, and only the tokens that a term
+    scores pass through the vocabulary-sized head, a few at a time (``vocabulary.py``).
 
     Args:
         model: learns.
-        teacher: is listened to, or None.
+        teachers: are listened to; their weights add up to 1.
         data: the sequences.
         tokenizer: says which ids are special.
-        recipe: weights, temperature, masking, and where the teacher is listened to.
+        recipe: weights, temperature, masking, and where the teachers are listened to.
+        held_out: so many sequences, drawn by the seed, are only judged by.
     """
 
     def __init__(
         self,
         model: MaskedLanguageModel,
-        teacher: MaskedLanguageModel | None,
+        teachers: Sequence[Teacher],
         data: Sequences,
         tokenizer: DistilBertTokenizerFast,
         recipe: LanguageModelling,
+        *,
+        held_out: int = 0,
     ) -> None:
         self.model, self.data, self.recipe = model, data, recipe
         self.special_ids = tuple(tokenizer.all_special_ids)
-        self.pad_token_id = tokenizer.pad_token_id
-        self.everywhere = recipe.positions == "all"
-        self.weights = {"masked_lm": 1.0, "distribution": 0.0, "cosine": 0.0}
-        if teacher is not None:
-            teacher.eval()
-            self.weights = {
-                "masked_lm": recipe.masked_lm_weight,
-                "distribution": recipe.distribution_weight,
-                "cosine": recipe.cosine_weight,
-            }
-        taught = self.weights["distribution"] or self.weights["cosine"]
-        self.teacher = teacher if taught else None
+        for teacher in teachers:
+            teacher.model.eval().requires_grad_(False)
+        self.weights = recipe.weights(taught=bool(teachers))
+        self.teachers = tuple(teachers) if any(w for n, w in self.weights.items() if n != "masked_lm") else ()
+        #: Learns with the model, and is not kept: from the student's width to each teacher's.
+        self.extra = nn.ModuleList(_widening(model, teacher.model) for teacher in self.teachers)
+        if self.weights.get("relation"):
+            self.relation_heads = recipe.relation_heads or model.config.n_heads
+            for one in (model, *(teacher.model for teacher in self.teachers)):
+                check_relation_heads(self.relation_heads, *(a.dim for a in one.encoder._attentions))
+            layers = min(teacher.model.config.n_layers for teacher in self.teachers)
+            if recipe.relation_layer is not None and recipe.relation_layer >= layers:
+                raise ConfigError(
+                    f"relation_layer must be one of the teacher's, 0 to {layers - 1}.",
+                    received=f"relation_layer={recipe.relation_layer}",
+                    remedy="Leave it out for the last one.",
+                )
+        order = np.random.default_rng((recipe.seed, _HELD_OUT)).permutation(len(data))
+        self.held_out, self.learnt = np.sort(order[:held_out]), np.sort(order[held_out:])
         vocab_size = model.config.vocab_size
         chances = (
             smoothed_weights(data.rows, vocab_size=vocab_size, power=recipe.smoothing)
@@ -72,66 +121,189 @@ class MaskedWords:
             weights=chances,
         )
 
-    def steps(self) -> Iterator[Sequence[MicroBatch]]:
-        size = self.recipe.micro_batch_size
-        batches = endless_batches(self.data.lengths, batch_size=self.recipe.batch_size, seed=self.recipe.seed)
-        for epoch, rows in batches:
-            yield [self.micro_batch(rows[i : i + size], epoch) for i in range(0, len(rows), size)]
+    def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
+        lengths = self.data.lengths[self.learnt]
+        size, seed = self.recipe.batch_size, self.recipe.seed
+        for epoch, places in endless_batches(lengths, batch_size=size, seed=seed, done=done):
+            shares = parts(self.learnt[places], share, size=self.recipe.micro_batch_size)
+            yield [self.micro_batch(rows, epoch) for rows in shares]
 
-    def micro_batch(self, rows: "np.ndarray[Any, np.dtype[np.int64]]", epoch: int) -> MicroBatch:
+    def judged(self, share: slice) -> Iterator[MicroBatch]:
+        rows = self.held_out[np.argsort(self.data.lengths[self.held_out], kind="stable")][share]
+        for start in range(0, len(rows), self.recipe.micro_batch_size):
+            yield self.micro_batch(rows[start : start + self.recipe.micro_batch_size], _HELD_OUT)
+
+    def micro_batch(self, rows: Rows, epoch: int) -> MicroBatch:
         """Some sequences with their words hidden as this epoch hides them."""
-        hidden, labels = [], []
+        recipe = self.recipe
+        hidden, labels, beside = [], [], []
         for row in rows:
-            pair = self.masking(self.data.rows[row], sequence_rng(self.recipe.seed, epoch, int(row)))
+            rng = sequence_rng(recipe.seed, epoch, int(row))
+            pair = self.masking(self.data[row], rng)
             hidden.append(pair[0])
             labels.append(pair[1])
-        live = attention_mask(hidden)
-        labels_T = pad(labels, value=IGNORED_LABEL).ravel()
-        scored = np.flatnonzero(labels_T != IGNORED_LABEL)
-        heard = live.ravel().astype(bool)
-        if not self.everywhere:
-            # No word is ever told of [CLS] and [SEP], so a teacher's opinion of them means nothing.
-            true_ids = pad([self.data.rows[row] for row in rows], value=self.pad_token_id)
-            heard &= ~np.isin(true_ids.ravel(), self.special_ids)
-        listened = np.flatnonzero(heard)
-        compared = listened if self.everywhere and self.weights["distribution"] else scored
-        tensors = {
-            "input_ids": pad(hidden, value=self.pad_token_id),
-            "attention_mask": live,
-            "listened": listened,
-            "compared": compared,
-            "scored": np.searchsorted(compared, scored),
-            "labels": labels_T[scored],
-        }
+            beside.append(rng.random(len(pair[0])) < recipe.positions_beside)
+        labels_T = np.concatenate(labels).astype(np.int64)
+        scored_T = labels_T != IGNORED_LABEL
+        # No word is ever told of [CLS] and [SEP], so a teacher's opinion of them means nothing.
+        true_ids_T = np.concatenate([self.data[row] for row in rows])
+        heard_T = recipe.special_positions | ~np.isin(true_ids_T, self.special_ids)
+        compared_T = scored_T.copy()
+        if any(weight for name, weight in self.weights.items() if name in _OF_DISTRIBUTIONS):
+            compared_T |= heard_T & np.concatenate(beside)
+        heard, compared = np.flatnonzero(heard_T), np.flatnonzero(compared_T)
         device = self.model.device
+        given = {"heard": heard, "compared": compared, "labels": labels_T[compared]}
         return MicroBatch(
-            {name: torch.from_numpy(array).to(device) for name, array in tensors.items()},
-            {"masked_lm": len(scored), "distribution": len(compared), "cosine": len(listened)},
+            {
+                "texts": pack(hidden),
+                **{name: torch.from_numpy(array).to(device) for name, array in given.items()},
+            },
+            {
+                "masked_lm": int(scored_T.sum()),
+                "cosine": len(heard),
+                "hidden": len(heard),
+                "relation": len(labels_T),
+                **dict.fromkeys(_OF_DISTRIBUTIONS, len(compared)),
+            },
         )
 
-    def loss_sums(self, batch: MicroBatch) -> dict[str, Tensor]:
-        given, weights = batch.tensors, self.weights
-        sums: dict[str, Tensor] = {}
-        hidden_TD = _states(self.model, given)
-        logits_TV = self.model.token_logits(hidden_TD[given["compared"]])
-        if weights["masked_lm"]:
-            sums["masked_lm"] = cross_entropy_sum(logits_TV[given["scored"]], given["labels"])
-        if self.teacher is None:
-            return sums
+    def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
+        given, sums = batch.given, _zeros(self.model.device)
+        layers = "hidden" in scales or "relation" in scales
+        states = _states(self.model, given, layers=layers)
         with torch.no_grad():
-            teacher_TD = _states(self.teacher, given)
-        if weights["distribution"]:
-            with torch.no_grad():
-                teacher_TV = self.teacher.token_logits(teacher_TD[given["compared"]])
-            temperature = self.recipe.temperature
-            sums["distribution"] = distribution_sum(logits_TV, teacher_TV, temperature=temperature)
-        if weights["cosine"]:
-            heard = given["listened"]
-            sums["cosine"] = cosine_sum(hidden_TD[heard], teacher_TD[heard])
-        return sums
+            heard = [
+                Heard(teacher, _states(teacher.model, given, layers=layers), widen)
+                for teacher, widen in zip(self.teachers, self.extra, strict=True)
+            ]
+        total = states[-1].new_zeros(())
+        if any(name in scales for name in ("masked_lm", *_OF_DISTRIBUTIONS)):
+            total = total + self._of_words(states[-1], heard, given, scales, sums)
+        for name, compare in (
+            ("cosine", self._cosine),
+            ("hidden", self._hidden),
+            ("relation", self._relation),
+        ):
+            if name in scales:
+                for one in heard:
+                    value = one.teacher.weight * compare(states, one, given)
+                    sums[name] += value.detach()
+                    total = total + scales[name] * value
+        return total, sums
+
+    def _of_words(
+        self,
+        hidden_TD: Tensor,
+        heard: Sequence[Heard],
+        given: Mapping[str, Any],
+        scales: Mapping[str, float],
+        sums: Sums,
+    ) -> Tensor:
+        """The terms that need logits over the vocabulary."""
+        compared = given["compared"]
+        told = [(one.teacher, one.states[-1][compared]) for one in heard]
+
+        def score(logits_TV: Tensor, rows: slice) -> Tensor:
+            found = {}
+            if "masked_lm" in scales:
+                found["masked_lm"] = cross_entropy_sum(logits_TV, given["labels"][rows])
+            wanted = [name for name in _OF_DISTRIBUTIONS if name in scales]
+            for teacher, states_TD in told if wanted else ():
+                with torch.no_grad():
+                    teacher_TV = teacher.model.token_logits(states_TD[rows])
+                for name in wanted:
+                    at = {} if name == "logits_error" else {"temperature": self.recipe.temperature}
+                    value = teacher.weight * _OF_DISTRIBUTIONS[name](logits_TV, teacher_TV, **at)
+                    found[name] = found[name] + value if name in found else value
+            for name, value in found.items():
+                sums[name] += value.detach()
+            return torch.stack([scales[name] * value for name, value in found.items()]).sum()
+
+        x_TD = self.model.before_vocabulary(hidden_TD[compared])
+        return through_vocabulary(self.model.get_output_embeddings(), x_TD, score)
+
+    def _cosine(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
+        at = given["heard"]
+        return cosine_sum(heard.widen(states[-1][at]), heard.states[-1][at])
+
+    def _hidden(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
+        at = given["heard"]
+        compare = cosine_sum if self.recipe.hidden_loss == "cosine" else states_error_sum
+        pairs = layer_pairs(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)
+        found = [compare(heard.widen(states[i][at]), heard.states[j][at]) for i, j in pairs]
+        return torch.stack(found).mean()
+
+    def _relation(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
+        theirs = heard.teacher.model.encoder._attentions
+        layer = len(theirs) - 1 if self.recipe.relation_layer is None else self.recipe.relation_layer
+        own = self.model.encoder._attentions
+        return relation_sum(
+            (own[-1], states[-2]),
+            (theirs[layer], heard.states[layer]),
+            given["texts"].lengths,
+            heads=self.relation_heads,
+        )
+
+    def judge(self, batch: MicroBatch) -> tuple[Sums, dict[str, int]]:
+        """How well hidden words are told, and how far from the first teacher: sums, and what divides them.
+
+        ``masked_lm`` and ``distribution`` in nats (the latter at temperature 1), ``accuracy`` of the most
+        likely word, and ``agreement`` of both models' most likely words.
+        """
+        given, sums = batch.given, _zeros(self.model.device)
+        scored = torch.nonzero(given["labels"] != IGNORED_LABEL)[:, 0]
+        at, labels = given["compared"][scored], given["labels"][scored]
+        with torch.no_grad():
+            hidden_TD = _states(self.model, given)[-1][at]
+            told = [(teacher, _states(teacher.model, given)[-1][at]) for teacher in self.teachers[:1]]
+
+            def score(logits_TV: Tensor, rows: slice) -> Tensor:
+                best = logits_TV.argmax(-1)
+                sums["masked_lm"] += cross_entropy_sum(logits_TV, labels[rows])
+                sums["accuracy"] += (best == labels[rows]).sum()
+                for teacher, states_TD in told:
+                    teacher_TV = teacher.model.token_logits(states_TD[rows])
+                    sums["distribution"] += distribution_sum(logits_TV, teacher_TV, temperature=1.0)
+                    sums["agreement"] += (best == teacher_TV.argmax(-1)).sum()
+                return logits_TV.new_zeros(())
+
+            x_TD = self.model.before_vocabulary(hidden_TD)
+            through_vocabulary(self.model.get_output_embeddings(), x_TD, score)
+        return sums, dict.fromkeys(sums, len(labels))
 
 
-def _states(model: MaskedLanguageModel, given: dict[str, Tensor]) -> Tensor:
-    """The last hidden states of every position of a batch, [B * S, D]."""
-    output = model.encoder(given["input_ids"], given["attention_mask"], return_dict=True)
-    return output.last_hidden_state.flatten(0, 1)
+#: Terms that compare distributions over the vocabulary.
+_OF_DISTRIBUTIONS: dict[str, Any] = {
+    "distribution": distribution_sum,
+    "jensen_shannon": jensen_shannon_sum,
+    "logits_error": logits_error_sum,
+}
+
+
+def _zeros(device: torch.device) -> Sums:
+    return defaultdict(lambda: torch.zeros((), device=device))
+
+
+def _states(
+    model: MaskedLanguageModel, given: Mapping[str, Any], *, layers: bool = False
+) -> Sequence[Tensor]:
+    """The hidden states of a batch, text after text, [T, D]: of all layers, or the last ones alone."""
+    output = model.encoder(given["texts"], output_hidden_states=layers, return_dict=True)
+    return output.hidden_states if layers else (output.last_hidden_state,)
+
+
+def layer_pairs(student: int, teacher: int, kind: str) -> list[tuple[int, int]]:
+    """Which layer's states are compared with which of the teacher's, counted from 1; 0 are the embeddings."""
+    if kind == "last":
+        return [(student - i, teacher - i) for i in range(min(student, teacher))]
+    return [(i, round(i * teacher / student)) for i in range(student + 1)]
+
+
+def _widening(student: MaskedLanguageModel, teacher: MaskedLanguageModel) -> nn.Module:
+    width, wider = student.config.dim, teacher.config.dim
+    if width == wider:
+        return nn.Identity()
+    widen = nn.Linear(width, wider, bias=False, device=student.device)
+    nn.init.orthogonal_(widen.weight)
+    return widen

@@ -5,6 +5,8 @@ rows of an optimiser step, so that no row weighs more for standing in a small ba
 plain numpy in ``core/reference.py``.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,6 +30,34 @@ def distribution_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: flo
     student = F.log_softmax(_at_least_fp32(student_TC) / temperature, dim=-1)
     teacher = F.log_softmax(_at_least_fp32(teacher_TC) / temperature, dim=-1)
     return temperature**2 * F.kl_div(student, teacher, reduction="sum", log_target=True)
+
+
+def jensen_shannon_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of both from their mean at a temperature, times its square, summed over the rows.
+
+    Lin 1991. Bounded and symmetric: a student that gives up on some of the teacher's answers loses little.
+    """
+    student = F.log_softmax(_at_least_fp32(student_TC) / temperature, dim=-1)
+    teacher = F.log_softmax(_at_least_fp32(teacher_TC) / temperature, dim=-1)
+    mean = torch.logaddexp(student, teacher) - math.log(2.0)
+    both = [F.kl_div(mean, one, reduction="sum", log_target=True) for one in (student, teacher)]
+    return temperature**2 * (both[0] + both[1]) / 2
+
+
+def logits_error_sum(student_TC: Tensor, teacher_TC: Tensor) -> Tensor:
+    """Squared differences of logits, each row's mean over the classes, summed over the rows.
+
+    Ba and Caruana 2014. Each row's own mean is taken off first, as a constant changes no distribution.
+    """
+    student, teacher = _at_least_fp32(student_TC), _at_least_fp32(teacher_TC)
+    difference = student - teacher
+    difference = difference - difference.mean(-1, keepdim=True)
+    return difference.square().mean(-1).sum()
+
+
+def states_error_sum(student_TD: Tensor, teacher_TD: Tensor) -> Tensor:
+    """Squared differences of states, each row's mean over the width, summed (Jiao et al. 2020)."""
+    return (_at_least_fp32(student_TD) - _at_least_fp32(teacher_TD)).square().mean(-1).sum()
 
 
 def cosine_sum(student_TD: Tensor, teacher_TD: Tensor) -> Tensor:
@@ -132,6 +162,15 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
     truth = labels.reshape(wanted).to(logits_BC.dtype)
     if kind == "regression":
         return F.mse_loss(logits_BC, truth)
+    if truth.device.type == "cpu" and not is_recording():
+        wrong = ~((truth >= 0) & (truth <= 1))
+        if bool(wrong.any()):
+            raise DataError(
+                "Labels of classes that may be true together are from 0 to 1.",
+                received=f"{float(truth[wrong][0]):g} in row {int(wrong.nonzero()[0, 0])}",
+                remedy="Give 1 where a class is true and 0 where it is not; for numbers to be told set "
+                "config.problem_type = 'regression'.",
+            )
     return F.binary_cross_entropy_with_logits(logits_BC, truth)
 
 

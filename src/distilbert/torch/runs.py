@@ -1,26 +1,39 @@
-"""The outside of every training job: seed, output folder, checkpoint, and rehearsal."""
+"""The outside of every training job: seed, output folder, copies to go on from, budget, and rehearsal."""
 
+import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distilbert.core.output import new_folder
-from distilbert.core.progress import Progress
+from distilbert.core.copies import Copies, claimed, fingerprint
+from distilbert.core.output import new_folder, refuse_taken
+from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.torch.folders import Checkpoint, save_folder
+from distilbert.errors import ConfigError, TrainingError
+from distilbert.torch.device import pick_device
+from distilbert.torch.folders import save_folder
+from distilbert.torch.keeping import RunKeeper
 from distilbert.torch.pretrained import PreTrainedModel
-from distilbert.torch.train import Objective, TrainingLog, train
+from distilbert.torch.processes import Alone, added, processes
+from distilbert.torch.train import Objective, TrainingLog, judge, train
 
 #: Steps of a rehearsal: the first pays for warming up, the median of the others is the speed.
 _REHEARSED = 4
+
+#: Of the time that is left, what steps may take: speed varies, and the result has to be written.
+_USED_SHARE = 0.93
+
+#: Fields of a recipe that change nothing of what is learnt.
+_FREE = ("checkpoint_every", "judge_every")
 
 
 @dataclass
@@ -63,61 +76,164 @@ class Plan:
 
 
 def complete(
-    prepare: Callable[[], Job], *, recipe: Training, out: str | Path, force: bool, progress: Progress
+    prepare: Callable[[torch.device], Job],
+    *,
+    recipe: Training,
+    device: str,
+    out: str | Path,
+    force: bool = False,
+    resume: bool = False,
+    budget: float | None = None,
+    progress: Progress,
 ) -> Run:
-    """Prepare a job, train, and write its folder, which appears only when it is complete."""
+    """Prepare a job, train, and write its folder, which appears only when it is complete.
+
+    Args:
+        prepare: makes the job, on a device.
+        recipe: of the run.
+        device: as ``pick_device``.
+        out: the folder to write.
+        force: replace a model that stands there, and give up what an interrupted run left.
+        resume: go on from the newest copy of an interrupted run, if there is one.
+        budget: seconds that the whole may take, in place of the recipe's epochs and steps.
+        progress: told of every stage.
+
+    Raises:
+        ConfigError: the interrupted run was another one.
+        OutputError: ``out`` or its copies are taken, or cannot be written.
+        TrainingError: a loss is not finite, or the budget is too small for a step.
+    """
     started = time.perf_counter()
-    with new_folder(out, force=force) as folder, _seeded(recipe.seed):
-        checkpoint = Checkpoint(out, lambda place, step: save(place, step=step), force=force)
-        job = prepare()
-        facts = {**job.facts, "recipe": recipe.facts()}
-
-        def save(place: Path, **more: Any) -> None:
-            save_folder(place, job.model, job.tokenizer, {**facts, **more})
-
-        log = train(
-            job.model,
-            job.objective,
-            recipe,
-            total_steps=job.total_steps,
-            stage=job.stage,
-            new_weights=job.new_weights,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
-        results = {
-            "training": log.facts(),
-            "parameters": job.model.num_parameters(),
-            **job.conclude(),
-            "seconds": round(time.perf_counter() - started, 2),
-        }
-        save(folder, **results)
-    checkpoint.discard()
+    together = processes(pick_device(device))
+    progress = progress if together.is_first else silent
+    first = together.is_first
+    own = claimed(out, resume=resume, force=force) if first else nullcontext(Copies(out, resume=resume))
+    with own as copies:
+        if first:
+            refuse_taken(Path(out).resolve(), force=force)
+        with _seeded(recipe.seed + together.rank):
+            job = prepare(together.device)
+            facts = {**job.facts, "recipe": recipe.facts()}
+            noted = json.loads(json.dumps({**facts, "weights": fingerprint(job.model.arrays())}))
+            total_steps = _total_steps(job, copies, noted, started, budget, together)
+            log = train(
+                job.objective,
+                recipe,
+                total_steps=total_steps,
+                stage=job.stage,
+                new_weights=job.new_weights,
+                progress=progress,
+                keeper=RunKeeper(
+                    copies, partial(_save, job, facts), {"run": noted, "total_steps": total_steps}, together
+                ),
+                processes=together,
+            )
+        results: dict[str, Any] = {"training": log.facts(), "parameters": job.model.num_parameters()}
+        if first:
+            with new_folder(out, force=force) as folder:
+                results |= {**job.conclude(), "seconds": round(time.perf_counter() - started, 2)}
+                _save(job, facts, folder, results)
+            copies.discard()
+        together.wait()
     return Run(log, {**facts, **results})
 
 
-def rehearse(prepare: Callable[[], Job], *, recipe: Training, progress: Progress) -> Plan:
+def rehearse(
+    prepare: Callable[[torch.device], Job], *, recipe: Training, device: str, progress: Progress
+) -> Plan:
     """Prepare a job and run its first steps, to say what the whole would take. Nothing is written."""
     with _seeded(recipe.seed):
-        job = prepare()
+        job = prepare(pick_device(device))
+        per_step, judging = _measured(job, Alone(job.model.device), progress)
+    looks = 2 + job.total_steps // getattr(recipe, "judge_every", job.total_steps)
+    return Plan(
+        steps=job.total_steps,
+        seconds_per_step=per_step,
+        expected_seconds=per_step * job.total_steps + looks * judging,
+        parameters=job.model.num_parameters(),
+        peak_memory_bytes=_peak_memory(job.model.device),
+    )
+
+
+def _save(job: Job, facts: Mapping[str, Any], folder: Path, more: Mapping[str, Any]) -> None:
+    save_folder(folder, job.model, job.tokenizer, {**facts, **more})
+
+
+def _total_steps(
+    job: Job,
+    copies: Copies,
+    noted: Mapping[str, Any],
+    started: float,
+    budget: float | None,
+    together: Alone,
+) -> int:
+    """The schedule's length: the interrupted run's, what fits into the budget, or the recipe's."""
+    if copies.found is not None:
+        _refuse_another_run(copies, noted)
+        return int(copies.found.facts["total_steps"])
+    if budget is None:
+        return job.total_steps
+    per_step, judging = _measured(job, together, silent)
+    every = getattr(job.recipe, "judge_every", None) if judging else None
+    left = budget - (time.perf_counter() - started) - 2 * judging
+    steps = int(_USED_SHARE * left / (per_step + (judging / every if every else 0.0)))
+    # The first process's clock is everyone's.
+    steps = int(added(together, {"steps": max(0, steps) if together.is_first else 0}, ["steps"])["steps"])
+    if steps < 1:
+        raise TrainingError(
+            "A budget must have room for at least one step.",
+            received=f"{budget:g} s, of which {time.perf_counter() - started:.0f} s were taken by preparing, "
+            f"with steps of {per_step:.1f} s",
+            remedy="Give more time, or smaller steps: --batch-size.",
+        )
+    return steps
+
+
+def _measured(job: Job, together: Alone, progress: Progress) -> tuple[float, float]:
+    """Seconds of a step, and of a look at what is held out; the model and what is drawn stay as they are."""
+    model, device = job.model, job.model.device
+    learning = [*model.parameters(), *job.objective.extra.parameters()]
+    before = [parameter.detach().clone() for parameter in learning]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         log = train(
-            job.model,
             job.objective,
-            recipe,
+            job.recipe,
             total_steps=job.total_steps,
             stage="rehearse",
             new_weights=job.new_weights,
             progress=progress,
             stop_after=_REHEARSED,
+            processes=together,
         )
-    per_step = statistics.median(log.seconds[1:] or log.seconds)
-    return Plan(
-        steps=job.total_steps,
-        seconds_per_step=per_step,
-        expected_seconds=per_step * job.total_steps,
-        parameters=job.model.num_parameters(),
-        peak_memory_bytes=_peak_memory(job.model.device),
-    )
+        started = time.perf_counter()
+        judge(job.objective, job.recipe, TrainingLog(), 0, together)
+        judging = time.perf_counter() - started
+    with torch.no_grad():
+        for parameter, was in zip(learning, before, strict=True):
+            parameter.copy_(was)
+    return statistics.median(log.seconds[1:] or log.seconds), judging
+
+
+def _refuse_another_run(copies: Copies, noted: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that was given other things to do."""
+    assert copies.found is not None
+    differing = sorted(_differing(copies.found.facts.get("run"), noted))
+    if differing:
+        raise ConfigError(
+            "Only the run that was interrupted can be resumed.",
+            received=f"another {', '.join(differing[:6])} than in {copies.found.folder}",
+            remedy="Give it what it was given, or begin anew with --force (force=True).",
+        )
+
+
+def _differing(one: Any, other: Any, name: str = "run") -> Iterator[str]:
+    """The names of what differs."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in {**one, **other}:
+            if key not in _FREE:
+                yield from _differing(one.get(key), other.get(key), key)
+    elif one != other:
+        yield name
 
 
 @contextmanager

@@ -3,30 +3,34 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
 from distilbert.errors import ConfigError, TrainingError
-from distilbert.torch.attention import SelfAttention
 from distilbert.torch.device import autocast
 from distilbert.torch.pretrained import PreTrainedModel
+from distilbert.torch.processes import Alone, added
 
-#: Saves the model as it stands after so many steps and says where.
-Checkpoint = Callable[[int], Path]
+#: By term of the loss, or by what is judged: a sum over rows, without a gradient.
+Sums = dict[str, Tensor]
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What is in memory at once: tensors by name, and for each loss term its count of rows."""
+    """What is in memory at once, by name, and for each loss term its count of rows."""
 
-    tensors: dict[str, Tensor]
+    given: dict[str, Any]
     counts: dict[str, int]
 
 
@@ -34,14 +38,28 @@ class Objective(Protocol):
     """What is to be learnt."""
 
     @property
+    def model(self) -> PreTrainedModel:
+        """Who learns it."""
+
+    @property
+    def extra(self) -> nn.Module:
+        """What learns with it and is not kept, when the run is done."""
+
+    @property
     def weights(self) -> Mapping[str, float]:
         """Of each loss term; a term of weight 0 is left out and costs nothing."""
 
-    def steps(self) -> Iterator[Sequence[MicroBatch]]:
-        """Without end: the micro-batches of one optimiser step after another."""
+    def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
+        """Without end, after the first ``done``: of each step one process's share, in micro-batches."""
 
-    def loss_sums(self, batch: MicroBatch) -> dict[str, Tensor]:
-        """Each loss term, summed over its rows of the batch."""
+    def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
+        """The sum of the terms that have a scale, each times it; and each term's own sum over its rows."""
+
+    def judged(self, share: slice) -> Iterable[MicroBatch]:
+        """One process's share of what is not learnt from, and only judged by."""
+
+    def judge(self, batch: MicroBatch) -> tuple[Sums, Mapping[str, int]]:
+        """Sums of what such rows show, and the counts that divide them."""
 
 
 @dataclass
@@ -49,29 +67,59 @@ class TrainingLog:
     """What happened, step by step.
 
     Attributes:
-        steps: the number of each step.
         losses: by term, and their weighted sum as ``total``; one number a step.
         learning_rates: one number a step.
         seconds: the time of each step.
+        judged: what rows that are held out showed, and after which ``step``.
     """
 
-    steps: list[int] = field(default_factory=list)
     losses: dict[str, list[float]] = field(default_factory=dict)
     learning_rates: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    judged: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[int]:
+        """The number of each step."""
+        return list(range(1, len(self.seconds) + 1))
 
     def facts(self) -> dict[str, Any]:
-        tail = max(1, len(self.steps) // 10)
-        return {
-            "steps": len(self.steps),
+        tail = max(1, len(self.seconds) // 10)
+        facts = {
+            "steps": len(self.seconds),
             "seconds": round(sum(self.seconds), 2),
             # One step's loss is noise; the mean of the last tenth is what a run came to.
             "final_losses": {name: sum(values[-tail:]) / tail for name, values in self.losses.items()},
         }
+        return {**facts, "held_out": self.judged[-1]} if self.judged else facts
+
+
+@dataclass
+class Course:
+    """A run as it stands between two steps: what the next one starts from."""
+
+    model: PreTrainedModel
+    extra: nn.Module
+    optimiser: torch.optim.Optimizer
+    log: TrainingLog
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        return len(self.log.seconds)
+
+
+class Keeper(Protocol):
+    """Keeps a run as it stands, so that another process can go on with it."""
+
+    def restore(self, course: Course) -> None:
+        """Bring a run to where its newest copy stood, if there is one."""
+
+    def keep(self, course: Course, randomness: Mapping[str, Tensor]) -> Path:
+        """Keep a copy, and say where. ``randomness`` is what the next step draws from."""
 
 
 def train(
-    model: PreTrainedModel,
     objective: Objective,
     recipe: Training,
     *,
@@ -79,31 +127,30 @@ def train(
     stage: str,
     new_weights: Collection[str] = (),
     progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
+    keeper: Keeper | None = None,
     stop_after: int | None = None,
+    processes: Alone | None = None,
 ) -> TrainingLog:
-    """Train ``model`` in place and leave it in eval mode.
+    """Train the objective's model in place and leave it in eval mode.
 
     Args:
-        model: its parameters with ``requires_grad`` learn.
-        objective: gives the batches and the losses.
+        objective: gives the batches and the losses; of its model what requires a gradient learns.
         recipe: optimiser, schedule and precision.
         total_steps: the schedule's length.
         stage: the name under which progress is reported.
         new_weights: keys of parameters that were drawn anew and may learn faster.
         progress: told of every step.
-        checkpoint: called every ``recipe.checkpoint_every`` steps, when the next step has shown that the
+        keeper: is asked every ``recipe.checkpoint_every`` steps, when the next step has shown that the
             weights give finite losses.
         stop_after: leave the schedule after so many steps, to measure their speed.
+        processes: those that learn together.
 
     Raises:
         ConfigError: no term of the loss has a weight.
         TrainingError: a loss or a gradient is not finite, or the losses of the finished model are not.
     """
-    log = TrainingLog()
-    optimiser = _optimiser(model, recipe, new_weights)
-    factor = _triangle(recipe, total_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    model = objective.model
+    processes = processes or Alone(model.device)
     weights = {name: weight for name, weight in objective.weights.items() if weight}
     if not weights:
         raise ConfigError(
@@ -111,40 +158,64 @@ def train(
             received=", ".join(f"{name} 0" for name in objective.weights),
             remedy="Give one of them a weight in the recipe, or name a teacher.",
         )
-    saved: Path | None = None
+    course = Course(model, objective.extra, _optimiser(objective, recipe, new_weights), TrainingLog())
+    log, saved = course.log, None
+    if keeper is not None:
+        keeper.restore(course)
+    learner, optimiser = processes.prepare(_Learner(objective), course.optimiser)
+    factor = _triangle(recipe, total_steps)
+    base_rates = [group["lr"] for group in optimiser.param_groups]
     model.train()
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
-    progress(stage, 0, total_steps, {})
-    steps = objective.steps()
-    for step in range(1, min(total_steps, stop_after or total_steps) + 1):
+    judge_every = getattr(recipe, "judge_every", None)
+    if not course.done and judge_every and not stop_after:
+        judge(objective, recipe, log, 0, processes)
+    progress(stage, course.done, total_steps, {})
+    first = course.done + 1
+    steps = objective.steps(course.done, processes.share)
+    batches: list[MicroBatch] = []
+    for step in range(first, min(total_steps, stop_after or total_steps) + 1):
         started = time.perf_counter()
+        randomness = random_state(model.device)
         batches = next(steps)
-        terms = _accumulate(model, objective, weights, batches, recipe)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-        losses = {name: float(value) for name, value in terms.items()}
-        losses["total"] = sum(weights[name] * value for name, value in losses.items())
-        if not (math.isfinite(losses["total"]) and math.isfinite(float(norm))):
-            raise _not_finite(f"at step {step}", losses, float(norm), recipe, saved)
-        if checkpoint and step > 1 and (step - 1) % recipe.checkpoint_every == 0:
-            saved = checkpoint(step - 1)
+        means = _accumulate(learner, weights, batches, recipe, processes)
+        norm = processes.clip(learner, recipe.max_grad_norm)
+        losses = {**means, "total": sum(weights[name] * mean for name, mean in means.items())}
+        if not all(map(math.isfinite, (*losses.values(), norm))):
+            raise _not_finite(f"at step {step}", losses, norm, recipe, saved)
+        if keeper is not None and step > first and (step - 1) % recipe.checkpoint_every == 0:
+            saved = keeper.keep(course, randomness)
+        for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
+            group["lr"] = rate * factor(step - 1)
         optimiser.step()
-        schedule.step()
         optimiser.zero_grad(set_to_none=True)
 
-        log.steps.append(step)
         log.learning_rates.append(recipe.learning_rate * factor(step - 1))
         log.seconds.append(time.perf_counter() - started)
         for name, value in losses.items():
             log.losses.setdefault(name, []).append(value)
+        if judge_every and not stop_after and (step % judge_every == 0 or step == total_steps):
+            judge(objective, recipe, log, step, processes)
         progress(stage, step, total_steps, {"loss": losses["total"]})
     model.eval()
-    # The last step's weights have had no step after them that would have shown what they give.
-    with torch.no_grad(), autocast(model.device, recipe.precision):
-        last = {name: float(value) for name, value in objective.loss_sums(batches[0]).items()}
-    if not all(map(math.isfinite, last.values())):
-        raise _not_finite(f"after step {step}", last, None, recipe, saved)
+    if batches:
+        # The last step's weights have had no step after them that would have shown what they give.
+        with torch.no_grad():
+            last = _accumulate(learner, weights, batches[:1], recipe, processes)
+        if not all(map(math.isfinite, last.values())):
+            raise _not_finite(f"after step {total_steps}", last, None, recipe, saved)
     return log
+
+
+def parts(rows: Rows, share: slice, *, size: int) -> list[Rows]:
+    """One process's share of a step's rows, in parts of at most ``size``; as many parts in every process.
+
+    Where there are fewer rows than processes, some have none.
+    """
+    largest = -(-len(rows) // (share.step or 1))
+    own = rows[share]
+    return np.array_split(own, -(-largest // size)) if len(own) else []
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
@@ -152,39 +223,83 @@ def set_dropout(model: nn.Module, rate: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = rate
-        elif isinstance(module, SelfAttention):
-            module.dropout = rate
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """What dropout will draw from next."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+class _Learner(nn.Module):
+    """An objective as a module, whose call several processes can be wrapped around."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.extra = objective.model, objective.extra
+        self._losses = objective.losses
+
+    def forward(self, batch: MicroBatch | None, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
+        """The objective's losses; without a batch, of nothing, so that the other processes need not wait."""
+        if batch is None:
+            return torch.stack([(0.0 * p).sum() for p in self.parameters() if p.requires_grad]).sum(), {}
+        return self._losses(batch, scales)
 
 
 def _accumulate(
-    model: PreTrainedModel,
-    objective: Objective,
+    learner: nn.Module,
     weights: Mapping[str, float],
-    batches: Sequence[MicroBatch],
+    batches: list[MicroBatch],
     recipe: Training,
-) -> dict[str, Tensor]:
+    processes: Alone,
+) -> dict[str, float]:
     """One step's gradients, and its mean loss terms.
 
-    Each term is divided once, by its count over the whole step: the same gradient however the step's
-    rows are split into micro-batches.
+    Each term is divided once, by its count over the whole step and all processes: the same gradient
+    however the step's rows are split.
     """
-    counts = {name: sum(batch.counts[name] for batch in batches) for name in weights}
-    terms = {name: torch.zeros((), device=model.device) for name in weights}
-    for batch in batches:
-        with autocast(model.device, recipe.precision):
-            sums = objective.loss_sums(batch)
-        means = {name: sums[name] / max(1, counts[name]) for name in weights}
-        torch.stack([weights[name] * mean for name, mean in means.items()]).sum().backward()
-        for name, mean in means.items():
-            terms[name] += mean.detach()
-    return terms
+    own = {name: sum(batch.counts[name] for batch in batches) for name in weights}
+    counts = {name: max(1.0, count) for name, count in added(processes, own, weights).items()}
+    scales = {name: weight / counts[name] for name, weight in weights.items()}
+    sums: dict[str, Any] = defaultdict(float)
+    given: list[MicroBatch | None] = [*batches] or [None]
+    for i, batch in enumerate(given):
+        is_last = i + 1 == len(given)
+        with nullcontext() if is_last else processes.unsynchronised(learner):
+            with autocast(processes.device, recipe.precision):
+                loss, found = learner(batch, scales)
+            if torch.is_grad_enabled():
+                processes.backward(loss)
+        for name, value in found.items():
+            sums[name] = sums[name] + value.detach()
+    return {name: total / counts[name] for name, total in added(processes, sums, weights).items()}
 
 
-def _optimiser(model: PreTrainedModel, recipe: Training, new_weights: Collection[str]) -> torch.optim.AdamW:
+def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, processes: Alone) -> None:
+    """Enter what the rows that are held out show."""
+    model = objective.model.eval()
+    sums: dict[str, Any] = defaultdict(float)
+    with torch.no_grad(), autocast(processes.device, recipe.precision):
+        for batch in objective.judged(processes.share):
+            found, counts = objective.judge(batch)
+            for name, value in found.items():
+                sums[name] = sums[name] + value
+                sums[f"{name} of"] += counts[name]
+    model.train()
+    names = sorted(name for name in sums if not name.endswith(" of"))
+    totals = added(processes, sums, [*names, *(f"{name} of" for name in names)])
+    if names:
+        log.judged.append({"step": step, **{name: totals[name] / totals[f"{name} of"] for name in names}})
+
+
+def _optimiser(objective: Objective, recipe: Training, new_weights: Collection[str]) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019); the manifest's roles say what decays."""
+    model = objective.model
     decays = {parameter.key for parameter in model.manifest if parameter.role.decays}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
-    for name, parameter in model.named_parameters():
+    for name, parameter in (*model.named_parameters(), *objective.extra.named_parameters(prefix="extra")):
         if parameter.requires_grad:
             groups[name in decays, name in new_weights].append(parameter)
     return torch.optim.AdamW(

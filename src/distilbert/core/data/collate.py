@@ -1,6 +1,7 @@
 """Rows of different lengths to batches of one length, with little padding between them."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,18 @@ def grouped_batches(
 
 
 def endless_batches(
-    lengths: "np.ndarray[Any, np.dtype[np.int64]]", *, batch_size: int, seed: int
+    lengths: "np.ndarray[Any, np.dtype[np.int64]]", *, batch_size: int, seed: int, done: int = 0
 ) -> Iterator[tuple[int, Indices]]:
-    """Epoch after epoch, each in an order of its own: the epoch's number and a batch's rows."""
-    epoch = 0
-    while True:
+    """Epoch after epoch, each in an order of its own: the epoch's number and a batch's rows.
+
+    The first ``done`` batches are passed over: a run that goes on has had them.
+    """
+    first, skipped = divmod(done, max(1, -(-len(lengths) // batch_size)))
+    for epoch in count(first):
         rng = np.random.default_rng((seed, epoch))
-        for batch in grouped_batches(lengths, batch_size=batch_size, rng=rng):
+        for batch in grouped_batches(lengths, batch_size=batch_size, rng=rng)[skipped:]:
             yield epoch, batch
-        epoch += 1
+        skipped = 0
 
 
 def length_sorted_batches(

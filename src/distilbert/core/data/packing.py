@@ -8,7 +8,7 @@ import numpy as np
 
 from distilbert.errors import DataError
 
-Ids = np.ndarray[Any, np.dtype[np.int64]]
+Ids = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PackedBatch:
         return np.argsort(segments, kind="stable")[np.count_nonzero(segments == 0) :]
 
 
-def pack(rows: Sequence[Sequence[int]], *, length: int | None = None) -> PackedBatch:
+def pack(rows: Sequence[Sequence[int] | Ids], *, length: int | None = None) -> PackedBatch:
     """Lay rows of ids end to end.
 
     Args:

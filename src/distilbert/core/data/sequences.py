@@ -34,6 +34,12 @@ class Sequences:
     texts: int
     left_out: int
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Ids:
+        return self.rows[row]
+
     @property
     def lengths(self) -> "np.ndarray[Any, np.dtype[np.int64]]":
         return np.array([len(row) for row in self.rows], np.int64)

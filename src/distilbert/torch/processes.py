@@ -1,0 +1,130 @@
+"""One process, or several that learn together: what the training loop asks of either.
+
+Several are started by ``torchrun`` or ``accelerate launch``; accelerate then says how they share the work
+(DDP, or FSDP where it is configured).
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distilbert.errors import MissingExtraError
+
+
+class Alone:
+    """This process, and no other.
+
+    Attributes:
+        device: that it computes on.
+        count: how many processes there are.
+        rank: its number among them; the first one, 0, is who writes and who is heard.
+    """
+
+    count = 1
+    rank = 0
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def share(self) -> slice:
+        """Of any rows, those that are its own."""
+        return slice(self.rank, None, self.count)
+
+    def prepare(self, learner: nn.Module, optimiser: Any) -> tuple[nn.Module, Any]:
+        """Both, so that every backward adds up all processes' gradients."""
+        return learner, optimiser
+
+    def unsynchronised(self, learner: nn.Module) -> AbstractContextManager[Any]:
+        """In which a backward adds to this process's gradient alone, to be added up by a later one."""
+        return nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of all processes' losses, summed."""
+        loss.backward()
+
+    def clip(self, learner: nn.Module, norm: float) -> float:
+        """Scale the gradient down to a norm; the norm that it had."""
+        return float(nn.utils.clip_grad_norm_(learner.parameters(), norm))
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return numbers
+
+    def gathered(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each process's tensors, one below the other: [processes, ...]."""
+        return {name: state[None] for name, state in states.items()}
+
+    def wait(self) -> None:
+        """Until all others are here."""
+
+
+class Together(Alone):
+    """Several processes, by accelerate.
+
+    Raises:
+        MissingExtraError: accelerate is not installed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        try:
+            from accelerate import Accelerator
+            from accelerate.utils import DistributedDataParallelKwargs
+        except ImportError:
+            raise MissingExtraError.of(
+                "train", wanted="Training in several processes", missing="accelerate"
+            ) from None
+        # A part of a batch in which nothing is scored leaves parameters without a gradient.
+        ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+        # Precision is the recipe's; the loop's own autocast sees to it.
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[ddp])
+        super().__init__(self._accelerator.device)
+        self.count, self.rank = self._accelerator.num_processes, self._accelerator.process_index
+
+    def prepare(self, learner: nn.Module, optimiser: Any) -> tuple[nn.Module, Any]:
+        return self._accelerator.prepare(learner, optimiser)
+
+    def unsynchronised(self, learner: nn.Module) -> AbstractContextManager[Any]:
+        return self._accelerator.no_sync(learner)
+
+    def backward(self, loss: Tensor) -> None:
+        # The gradients of processes are averaged.
+        self._accelerator.backward(loss * self.count)
+
+    def clip(self, learner: nn.Module, norm: float) -> float:
+        return float(self._accelerator.clip_grad_norm_(learner.parameters(), norm))
+
+    def total(self, numbers: Tensor) -> Tensor:
+        return self._accelerator.reduce(numbers, "sum")
+
+    def gathered(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        moved = {name: state.to(self.device)[None] for name, state in states.items()}
+        return {name: self._accelerator.gather(state).cpu() for name, state in moved.items()}
+
+    def wait(self) -> None:
+        self._accelerator.wait_for_everyone()
+
+
+def processes(device: torch.device) -> Alone:
+    """Those that this process was started with."""
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1 or "ACCELERATE_USE_FSDP" in os.environ
+    return Together(device) if launched else Alone(device)
+
+
+def added(processes: Alone, sums: dict[str, Any], names: Iterable[str]) -> dict[str, float]:
+    """Numbers by name, each summed over all processes; a name that a process lacks is 0 there."""
+    names = list(names)
+    numbers = [torch.as_tensor(sums.get(name, 0.0), dtype=torch.float64).cpu() for name in names]
+    if not numbers:
+        return {}
+    # Not float64 on the device: some have none.
+    totals = processes.total(torch.stack(numbers).to(processes.device, torch.float32))
+    return dict(zip(names, totals.tolist(), strict=True))
