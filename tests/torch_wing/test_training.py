@@ -11,8 +11,8 @@ from distilbert import LanguageModelling
 from distilbert.core import reference
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.corpus import open_corpus
 from distilbert.core.data.masking import sequence_rng
-from distilbert.core.data.sequences import sequences
 from distilbert.core.surgery import choose_layers, cut, student_config
 from distilbert.errors import TrainingError
 from distilbert.torch.device import pick_device
@@ -34,7 +34,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory):
         for parameter in teacher.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     texts = [t for w in (6, 10, 20) for t in sentences(40, words=w, seed=w)[0]]
-    return teacher, tokenizer, sequences(texts, tokenizer, max_length=32, min_length=3)
+    return teacher, tokenizer, open_corpus(texts, tokenizer, max_length=32, min_length=3)
 
 
 def objective_of(parts, recipe: LanguageModelling, *, taught: bool = True) -> MaskedWords:
@@ -98,13 +98,13 @@ def test_the_triple_loss_is_the_references(parts, positions: str) -> None:
         logits.append(told.reshape(-1, told.shape[-1]))
     data = objective.data
     _, rows = next(endless_batches(data.lengths, batch_size=recipe.batch_size, seed=recipe.seed))
-    hidden_pairs = [objective.masking(data.rows[row], sequence_rng(recipe.seed, 0, int(row))) for row in rows]
+    hidden_pairs = [objective.masking(data[row], sequence_rng(recipe.seed, 0, int(row))) for row in rows]
     width = ids.shape[1]
     labels = np.full((len(rows), width), IGNORED_LABEL)
     special = np.ones((len(rows), width), bool)
     for i, (row, (_, label)) in enumerate(zip(rows, hidden_pairs, strict=True)):
         labels[i, : len(label)] = label
-        special[i, : len(label)] = np.isin(data.rows[row], objective.special_ids)
+        special[i, : len(label)] = np.isin(data[row], objective.special_ids)
     scored = labels.ravel() != IGNORED_LABEL
     everywhere = live.ravel().astype(bool)
     words = everywhere & ~special.ravel()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distilbert.core.data.sequences import sequences
+from distilbert.core.data.corpus import open_corpus
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
@@ -155,7 +155,7 @@ def _job(
     facts: dict[str, Any],
     progress: Progress,
 ) -> Job:
-    data = sequences(
+    data = open_corpus(
         texts,
         tokenizer,
         max_length=min(recipe.max_length, model.config.max_position_embeddings),
@@ -168,7 +168,7 @@ def _job(
         tokenizer,
         MaskedWords(model, teacher, data, tokenizer, recipe),
         recipe,
-        recipe.total_steps(len(data.rows)),
+        recipe.total_steps(len(data)),
         facts={**facts, "text": data.facts()},
     )
 

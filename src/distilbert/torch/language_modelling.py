@@ -9,8 +9,8 @@ from torch import Tensor
 
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import attention_mask, endless_batches, pad
+from distilbert.core.data.corpus import Corpus
 from distilbert.core.data.masking import Masking, sequence_rng, smoothed_weights
-from distilbert.core.data.sequences import Sequences
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.torch.heads import MaskedLanguageModel
@@ -38,7 +38,7 @@ class MaskedWords:
         self,
         model: MaskedLanguageModel,
         teacher: MaskedLanguageModel | None,
-        data: Sequences,
+        data: Corpus,
         tokenizer: DistilBertTokenizerFast,
         recipe: LanguageModelling,
     ) -> None:
@@ -58,9 +58,7 @@ class MaskedWords:
         self.teacher = teacher if taught else None
         vocab_size = model.config.vocab_size
         chances = (
-            smoothed_weights(data.rows, vocab_size=vocab_size, power=recipe.smoothing)
-            if recipe.smoothing
-            else None
+            smoothed_weights(data.counts(vocab_size), power=recipe.smoothing) if recipe.smoothing else None
         )
         self.masking = Masking(
             vocab_size=vocab_size,
@@ -82,7 +80,7 @@ class MaskedWords:
         """Some sequences with their words hidden as this epoch hides them."""
         hidden, labels = [], []
         for row in rows:
-            pair = self.masking(self.data.rows[row], sequence_rng(self.recipe.seed, epoch, int(row)))
+            pair = self.masking(self.data[row], sequence_rng(self.recipe.seed, epoch, int(row)))
             hidden.append(pair[0])
             labels.append(pair[1])
         live = attention_mask(hidden)
@@ -91,7 +89,7 @@ class MaskedWords:
         heard = live.ravel().astype(bool)
         if not self.everywhere:
             # No word is ever told of [CLS] and [SEP], so a teacher's opinion of them means nothing.
-            true_ids = pad([self.data.rows[row] for row in rows], value=self.pad_token_id)
+            true_ids = pad([self.data[row] for row in rows], value=self.pad_token_id)
             heard &= ~np.isin(true_ids.ravel(), self.special_ids)
         listened = np.flatnonzero(heard)
         compared = listened if self.everywhere and self.weights["distribution"] else scored
