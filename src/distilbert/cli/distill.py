@@ -9,8 +9,16 @@ words, from the words themselves, and from the teacher's last hidden states (San
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
-from distilbert.core.data.sources import read_texts
+from distilbert.cli.flags import (
+    add_machine,
+    add_output,
+    add_recipe,
+    add_text,
+    read_recipe,
+    read_text,
+    refuse_taken,
+    show_plan,
+)
 from distilbert.core.recipe import LanguageModelling
 
 
@@ -21,13 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a BERT or DistilBERT with its masked-language-model head",
     )
-    parser.add_argument(
-        "--text",
-        required=True,
-        metavar="FILE",
-        help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet; all but the last also as .gz",
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
+    add_text(parser)
     parser.add_argument(
         "--layers",
         required=True,
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         device=args.device,
         progress=display.progress,
     )
-    texts = read_texts(args.text, column=args.text_column)
+    texts = read_text(args)
     if args.dry_run:
         refuse_taken(args)
         show_plan(distiller.rehearse(texts).facts(), display)
