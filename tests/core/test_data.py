@@ -1,5 +1,8 @@
 """Masks, sequences and batches."""
 
+from dataclasses import replace
+from hashlib import blake2b
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from distilbert.core.data.masking import (
     continuing_pieces,
     sequence_rng,
     smoothed_weights,
+    span_lengths,
 )
 from distilbert.errors import ConfigError
 
@@ -194,25 +198,18 @@ def test_spans_are_as_long_as_published() -> None:
     assert len(SPAN_LENGTHS) == 10
     assert (SPAN_LENGTHS * np.arange(1, 11)).sum() == pytest.approx(3.8, abs=0.01)
     assert SPAN_LENGTHS[1] / SPAN_LENGTHS[0] == pytest.approx(0.8)
-    # Ten words of one piece each: spans that do not touch are told apart.
-    ids = np.array([CLS, *range(200, 300), SEP], np.int32)
-    found = np.zeros(11, np.int64)
-    masking = Masking(unit="span", rate=0.10, mask_share=1.0, keep_share=0.0, **WHOLE)
-    for seed in range(4000):
-        places = np.flatnonzero(masking(ids, sequence_rng(1, 0, seed))[1] != IGNORED_LABEL)
-        assert len(places) == 10
-        spans = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-        if len(spans) == 1:
-            continue
-        for span in spans:
-            found[min(len(span), 10)] += 1
-    assert found[1] > found[2] > found[3] > found[5]
-    words = Masking(unit="word", rate=0.10, **WHOLE)
-    singles = [
-        np.diff(np.flatnonzero(words(ids, sequence_rng(1, 0, seed))[1] != IGNORED_LABEL)).min() == 1
-        for seed in range(200)
-    ]
-    assert np.mean(singles) < 0.8  # words by themselves lie side by side by chance only
+    # Words of one piece each: what is hidden in a row is a span, or several that touch.
+    ids = np.array([CLS, *range(200, 400), SEP], np.int32)
+    in_a_row = {}
+    for unit in ("word", "span"):
+        masking = Masking(unit=unit, rate=0.10, **WHOLE)
+        runs = []
+        for seed in range(300):
+            places = np.flatnonzero(masking(ids, sequence_rng(1, 0, seed))[1] != IGNORED_LABEL)
+            assert len(places) == 20
+            runs += np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+        in_a_row[unit] = np.mean([len(run) for run in runs])
+    assert in_a_row["span"] > 3 > 1.3 > in_a_row["word"]
 
 
 def test_a_spans_first_length_is_drawn_from_the_published_distribution() -> None:
@@ -221,8 +218,7 @@ def test_a_spans_first_length_is_drawn_from_the_published_distribution() -> None
 
     found = np.zeros(11)
     for seed in range(5000):
-        rng = sequence_rng(2, 0, seed)
-        lengths = 1 + rng.choice(10, size=1, p=SPAN_LENGTHS)
+        lengths = span_lengths(1, sequence_rng(2, 0, seed))
         part = _some_spans(np.array([50]), np.ones(100, int), 50, lengths, np.arange(100) == 99)
         found[(part == 0).sum()] += 1
     np.testing.assert_allclose(found[1:] / 5000, SPAN_LENGTHS, atol=0.02)
@@ -261,6 +257,19 @@ def test_rare_words_are_hidden_more_often_as_wholes_too(unit: str) -> None:
     chosen = [ids[masking(ids, sequence_rng(0, 0, seed))[1] != IGNORED_LABEL] for seed in range(500)]
     assert all(sorted(pair) in ([300, 700], [400, 800]) for pair in chosen)
     assert np.mean([400 in pair for pair in chosen]) == pytest.approx(10 / 11, abs=0.04)
+
+
+def test_single_tokens_are_drawn_as_ever() -> None:
+    """A digest of a hundred masks as the first release drew them: a model can be trained again."""
+    rng = np.random.default_rng(0)
+    found = blake2b(digest_size=8)
+    for weights in (None, np.linspace(1, 3, 1000)):
+        masking = replace(MASKING, weights=weights)
+        for i in range(50):
+            ids = np.array([CLS, *rng.integers(200, 1000, rng.integers(3, 200)), SEP], np.int32)
+            for array in masking(ids, sequence_rng(3, i % 4, i)):
+                found.update(array.astype("<i4").tobytes())
+    assert found.hexdigest() == "fc20987de1bdc135"
 
 
 @pytest.mark.parametrize("unit", ["token", "word", "span"])

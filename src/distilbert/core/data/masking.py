@@ -27,6 +27,7 @@ UNITS = ("token", "word", "span")
 _SPAN_END, _LONGEST_SPAN = 0.2, 10
 SPAN_LENGTHS: Numbers = (1 - _SPAN_END) ** np.arange(_LONGEST_SPAN, dtype=np.float64)
 SPAN_LENGTHS /= SPAN_LENGTHS.sum()
+_UP_TO: Numbers = SPAN_LENGTHS.cumsum()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +126,18 @@ class Masking:
         # A word begins at a token that goes on with none, and behind a token that is never hidden.
         begins = ~self.continues[ids[allowed]]
         begins[0] = True
-        begins[1:] |= np.diff(allowed) > 1
-        word = np.cumsum(begins) - 1
+        begins[1:] |= allowed[1:] - allowed[:-1] > 1
+        word = begins.cumsum() - 1
         sizes = np.bincount(word)
         order = self._order(ids[allowed], word, sizes, rng)
         if self.unit == "word":
             part = _some_words(order, sizes, count)
             chosen = part[word] >= 0
             return allowed[chosen], rng.random(int(chosen.sum()))
-        apart = np.append(np.diff(allowed[begins]) != sizes[:-1], True)
-        lengths = 1 + rng.choice(_LONGEST_SPAN, size=count, p=SPAN_LENGTHS)
+        first = allowed[begins]
+        apart = np.ones(len(first), bool)
+        apart[:-1] = first[1:] - first[:-1] != sizes[:-1]
+        lengths = span_lengths(count, rng)
         part = _some_spans(order, sizes, count, lengths, apart)
         chosen = part[word] >= 0
         return allowed[chosen], rng.random(count)[part[word[chosen]]]
@@ -147,6 +150,12 @@ class Masking:
         # The first of several exponential clocks to ring is each with the chance of its rate.
         order: Indices = np.argsort(rng.standard_exponential(len(sizes)) / means)
         return order
+
+
+def span_lengths(count: int, rng: np.random.Generator) -> Indices:
+    """How many words each of ``count`` spans has, drawn from ``SPAN_LENGTHS``."""
+    # The last bound is left out: rounding must not make an eleventh word of a number close to 1.
+    return 1 + np.searchsorted(_UP_TO[:-1], rng.random(count), side="right")
 
 
 def _some_words(order: Indices, sizes: Indices, count: int) -> Indices:
@@ -179,11 +188,11 @@ def _some_spans(order: Indices, sizes: Indices, count: int, lengths: Indices, ap
         apart: whether something that is never hidden stands behind a word, and ends a span.
     """
     part, size, ends = [-1] * len(sizes), sizes.tolist(), apart.tolist()
-    left, spans = count, 0
+    words, left, spans = lengths.tolist(), count, 0
     for word in order.tolist():
         if part[word] >= 0 or size[word] > left:
             continue
-        for _ in range(int(lengths[spans])):
+        for _ in range(words[spans]):
             part[word] = spans
             left -= size[word]
             word += 1
