@@ -267,10 +267,10 @@ def test_rows_of_a_data_set(tmp_path: Path) -> None:
     rows = Rows({"image": [1, 2, 3, 4], "text": [*TEXTS, None], "title": ["a", "b", "c", "d"]})
     assert list(texts_of(rows)) == TEXTS
     assert list(texts_of(rows, column="title")) == ["a", "b", "c", "d"]
-    with pytest.raises(DataError, match="columns image, text, title in a Rows"):
+    with pytest.raises(DataError, match="columns image, text, title in Rows"):
         texts_of(rows, column="body")
     assert list(texts_of({"content": text} for text in TEXTS)) == TEXTS
-    with pytest.raises(DataError, match="columns body in a generator"):
+    with pytest.raises(DataError, match="columns body in generator"):
         list(texts_of({"body": text} for text in TEXTS))
 
 
@@ -303,9 +303,9 @@ def test_what_holds_no_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "a.txt").write_bytes(LINES)
     monkeypatch.chdir(tmp_path)
     for source, sentence in (
-        (5, "must be files, strings or rows. Received: a int"),
-        ({"train": ["x"], "test": ["y"]}, "Received: a dict of train, test. Give one of its parts"),
-        (DataFrame(), r'Received: a DataFrame. Give its column of texts, such as frame\["text"\]'),
+        (5, "must be files, strings or rows. Received: int"),
+        ({"train": ["x"], "test": ["y"]}, "Received: dict of train, test. Give one of its parts"),
+        (DataFrame(), r'Received: DataFrame. Give its column of texts, such as frame\["text"\]'),
         (b"bytes", "A text must be a string. Received: 98 as text 1"),
         ([b"bytes"], "A text must be a string. Received: b'bytes' as text 1"),
         (["x", None], "Received: None as text 2"),

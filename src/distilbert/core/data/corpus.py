@@ -281,7 +281,7 @@ def _tokenised(
 def _finish(work: Building, root: Path | None, fingerprint: str, facts: dict[str, Any]) -> Corpus:
     if root and not work.temporary:
         _found(root / fingerprint)  # what is damaged there makes room
-    content = json.dumps({**facts, "fingerprint": fingerprint}, indent=2, ensure_ascii=False) + "\n"
+    content = json.dumps({**facts, "fingerprint": fingerprint}, indent=2) + "\n"
     corpus = Corpus(work.finish(fingerprint, {_FACTS: content.encode()}))
     return corpus._vanishing() if work.temporary else corpus
 

@@ -79,17 +79,17 @@ def texts_of(source: Source, *, column: str | None = None) -> TextFiles | Iterab
         return TextFiles(source, column=column)
     if isinstance(source, Mapping):
         raise _no_source(
-            f"a {type(source).__name__} of {', '.join(map(str, source))}", "Give one of its parts."
+            f"{type(source).__name__} of {', '.join(map(str, source))}", "Give one of its parts."
         )
     if hasattr(source, "itertuples"):  # a frame of pandas, which gives the names of its columns
-        raise _no_source(f"a {type(source).__name__}", 'Give its column of texts, such as frame["text"].')
+        raise _no_source(type(source).__name__, 'Give its column of texts, such as frame["text"].')
     if not isinstance(source, Iterable):
-        raise _no_source(f"a {type(source).__name__}")
+        raise _no_source(type(source).__name__)
     names = getattr(source, "column_names", None)
     select = getattr(source, "select_columns", None)
     if isinstance(names, list) and select:
         # The other columns, of images perhaps, are not even read.
-        column = text_column(names, wanted=column, path=_place(source))
+        column = text_column(names, wanted=column, path=type(source).__name__)
         source = select([column])
     given: Any = source
     items: Iterator[Any] = iter(given)
@@ -100,7 +100,7 @@ def texts_of(source: Source, *, column: str | None = None) -> TextFiles | Iterab
         return TextFiles([*items], column=column)
     if isinstance(first, Mapping):
         rows = ((number, _row(number, item)) for number, item in enumerate(items, start=1))
-        return column_texts(rows, column, place=_place(source), every_row=False)
+        return column_texts(rows, column, place=type(source).__name__, every_row=False)
     if isinstance(source, list | tuple) and isinstance(first, str):
         _refuse_name(first)
     return _strings(items)
@@ -135,10 +135,6 @@ def _refuse_name(first: str) -> None:
             received=f"{first!r}, the name of a file",
             remedy=f"Give Path({first!r}) where its texts are meant.",
         )
-
-
-def _place(source: object) -> str:
-    return f"a {type(source).__name__}"
 
 
 def _no_source(received: str, remedy: str = _REMEDY) -> DataError:
