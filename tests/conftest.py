@@ -11,6 +11,15 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the oracle must not look for anything on a network
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tokenised text goes there, and not among the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("DISTILBERT_CACHE", str(folder))
+        yield folder
+
+
 def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch

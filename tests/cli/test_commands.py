@@ -149,13 +149,29 @@ def test_a_dry_run_plans_and_writes_nothing(command: str, here: Path, capsys: py
     assert "Nothing was written." in capsys.readouterr().out
 
 
+def test_text_out_of_several_files_and_folders(here: Path, capsys: pytest.CaptureFixture) -> None:
+    (here / "more").mkdir()
+    (here / "more" / "a.txt").write_text("the team in the field with the ball and the goal of a match\n" * 5)
+    run = ["pretrain", "--model", "bert", "--out", "new", "--steps", "1", "--quiet"]
+    assert main([*run, "--text", "texts.txt", "more", "test.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"]["texts"] == 300 + 5 + 80
+    assert main([*run, "--text", "texts.txt", "a file.txt", "--dry-run"]) == 2
+    assert "must exist. Received: a file.txt" in capsys.readouterr().err
+    (here / "a file.txt").write_text("the team in the field with the ball and the goal of a match\n")
+    assert main([*run, "--text", "texts.txt", "a file.txt", "--force"]) == 0
+    assert "--text texts.txt 'a file.txt' --layers 3" in capsys.readouterr().out
+
+
 def test_layers_by_count_or_by_name(here: Path, capsys: pytest.CaptureFixture) -> None:
     for flag, layers in (("2", 2), ("3,1,0", 3)):
         assert main(["shrink", "--teacher", "bert", "--layers", flag, "--out", f"cut{layers}", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["n_layers"] == layers
 
 
-def test_progress_is_told_where_there_is_no_terminal(here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_progress_is_told_where_there_is_no_terminal(
+    here: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILBERT_CACHE", str(here / "cache"))
     command = "distill --teacher bert --text texts.txt --layers 1 --out new --steps 3 --max-length 32"
     assert main(command.split()) == 0
     said = capsys.readouterr()

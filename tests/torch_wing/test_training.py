@@ -11,8 +11,8 @@ from distilbert import DistilBertConfig, LanguageModelling
 from distilbert.core import reference
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.corpus import open_corpus
 from distilbert.core.data.masking import sequence_rng
-from distilbert.core.data.sequences import sequences
 from distilbert.core.surgery import choose_layers, cut, student_config
 from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.attention import SdpaAttention
@@ -41,7 +41,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory):
         for parameter in teacher.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     texts = [t for w in (6, 10, 20) for t in sentences(40, words=w, seed=w)[0]]
-    return teacher, tokenizer, sequences(texts, tokenizer, max_length=32, min_length=3)
+    return teacher, tokenizer, open_corpus(texts, tokenizer, max_length=32, min_length=3)
 
 
 def objective_of(parts, recipe: LanguageModelling, *, teachers: tuple[float, ...] = (1.0,)) -> MaskedWords:

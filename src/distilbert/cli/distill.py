@@ -13,12 +13,13 @@ from distilbert.cli.flags import (
     add_machine,
     add_output,
     add_recipe,
+    add_text,
     how_to_run,
     read_recipe,
+    read_text,
     refuse_taken,
     show_plan,
 )
-from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import LanguageModelling
 
 
@@ -29,13 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a BERT or DistilBERT with its masked-language-model head",
     )
-    parser.add_argument(
-        "--text",
-        required=True,
-        metavar="FILE",
-        help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet; all but the last also as .gz",
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
+    add_text(parser)
     parser.add_argument(
         "--layers",
         required=True,
@@ -78,7 +73,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         device=args.device,
         progress=display.progress,
     )
-    texts = read_texts(args.text, column=args.text_column)
+    texts = read_text(args)
     if args.dry_run:
         refuse_taken(args)
         show_plan(distiller.rehearse(texts).facts(), display)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from distilbert.cli.display import Display
 from distilbert.core import output
+from distilbert.core.data.texts import TextFiles
 from distilbert.core.recipe import Training
 
 #: Hours, minutes and seconds.
@@ -20,6 +21,28 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("machine")
     group.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
     group.add_argument("--threads", type=int, help="processor cores to use (default: all)")
+
+
+def add_text(parser: argparse.ArgumentParser, *, what: str = "the text") -> None:
+    """Running text, for the commands that read it without labels."""
+    parser.add_argument(
+        "--text",
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help=f"{what}: .txt (a text a line), .jsonl, .csv, .tsv (also as .gz, .bz2, .xz, .zst), .parquet, "
+        "or folders of them",
+    )
+    parser.add_argument("--text-column", metavar="NAME", help="the tables' column with the text")
+
+
+def read_text(args: argparse.Namespace) -> TextFiles:
+    """The texts that the flags name; nothing is read yet.
+
+    Raises:
+        DataError: no such file or folder, or no data file in it.
+    """
+    return TextFiles([Path(place) for place in args.text], column=args.text_column)
 
 
 def add_output(parser: argparse.ArgumentParser, *, what: str) -> None:

@@ -9,15 +9,11 @@ reads.
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_output
-from distilbert.core.data.sources import read_texts
+from distilbert.cli.flags import add_output, add_text, read_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--text", required=True, metavar="FILE", help="a .txt, .jsonl, .csv, .tsv or .parquet"
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
+    add_text(parser)
     parser.add_argument("--vocab-size", type=int, default=30_522, help="tokens at most (%(default)s)")
     parser.add_argument(
         "--min-frequency", type=int, default=2, help="rarer pieces are not joined (%(default)s)"
@@ -30,7 +26,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.core.text.trainer import write_tokenizer
 
     tokenizer = write_tokenizer(
-        read_texts(args.text, column=args.text_column),
+        read_text(args),
         out=args.out,
         force=args.force,
         vocab_size=args.vocab_size,

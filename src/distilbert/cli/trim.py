@@ -9,8 +9,7 @@ weights, are gone. Words that come apart into tokens that are gone become unknow
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_output
-from distilbert.core.data.sources import read_texts
+from distilbert.cli.flags import add_output, add_text, read_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a BERT or DistilBERT, with any head: a folder, or a name on a hub",
     )
-    parser.add_argument(
-        "--text",
-        required=True,
-        metavar="FILE",
-        help="all that it is to understand: a .txt (a text a line), .jsonl, .csv, .tsv or .parquet",
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="the table's column with the text")
+    add_text(parser, what="all that it is to understand")
     parser.add_argument("--keep", nargs="*", default=(), metavar="TOKEN", help="tokens to keep besides")
     add_output(parser, what="the smaller model")
 
@@ -34,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.core.trimming import trim
 
-    texts = read_texts(args.text, column=args.text_column)
+    texts = read_text(args)
     cut = trim(args.model, texts, out=args.out, keep=args.keep, force=args.force, progress=display.progress)
     display.result(
         f"{args.out}: {cut.tokens:,} of {cut.of_tokens:,} tokens, "

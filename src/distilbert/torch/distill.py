@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from distilbert.core.copies import fingerprint
-from distilbert.core.data.sequences import sequences
+from distilbert.core.data.corpus import open_corpus
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
@@ -196,7 +196,7 @@ def _job(
     facts: dict[str, Any],
     progress: Progress,
 ) -> Job:
-    data = sequences(
+    data = open_corpus(
         texts,
         tokenizer,
         max_length=min(recipe.max_length, model.config.max_position_embeddings),

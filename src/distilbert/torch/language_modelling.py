@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.corpus import Corpus
 from distilbert.core.data.masking import Masking, sequence_rng, smoothed_weights
 from distilbert.core.data.packing import pack
-from distilbert.core.data.sequences import Sequences
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
@@ -78,7 +78,7 @@ class MaskedWords:
         self,
         model: MaskedLanguageModel,
         teachers: Sequence[Teacher],
-        data: Sequences,
+        data: Corpus,
         tokenizer: DistilBertTokenizerFast,
         recipe: LanguageModelling,
         *,
@@ -107,9 +107,7 @@ class MaskedWords:
         self.held_out, self.learnt = np.sort(order[:held_out]), np.sort(order[held_out:])
         vocab_size = model.config.vocab_size
         chances = (
-            smoothed_weights(data.rows, vocab_size=vocab_size, power=recipe.smoothing)
-            if recipe.smoothing
-            else None
+            smoothed_weights(data.counts(vocab_size), power=recipe.smoothing) if recipe.smoothing else None
         )
         self.masking = Masking(
             vocab_size=vocab_size,
