@@ -9,7 +9,15 @@ words, from the words themselves, and from the teacher's last hidden states (San
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_output, add_recipe, read_recipe, refuse_taken, show_plan
+from distilbert.cli.flags import (
+    add_machine,
+    add_output,
+    add_recipe,
+    layers,
+    read_recipe,
+    refuse_taken,
+    show_plan,
+)
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import LanguageModelling
 
@@ -75,18 +83,3 @@ def run(args: argparse.Namespace, display: Display) -> None:
         f"Next: distilbert finetune --model {args.out} --train data.csv --out classifier/",
         facts,
     )
-
-
-def layers(text: str) -> int | tuple[int, ...]:
-    """``"3"`` is how many, ``"0,2,4"`` is which."""
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        from distilbert.errors import ConfigError
-
-        raise ConfigError(
-            "--layers is a number of layers, or layers separated by commas.",
-            received=text,
-            remedy="Give 3, or 0,2,4.",
-        ) from None
-    return numbers if "," in text else numbers[0]
