@@ -166,6 +166,11 @@ def test_students_of_other_shapes(here: Path, capsys: pytest.CaptureFixture) -> 
         facts = json.loads((here / init / "distilbert.json").read_text())
         assert facts["made_by"] == "shrink"
         assert (facts["init"], facts["teacher_layers"]) == (init, [] if init == "random" else [0, 1])
+    assert main("shrink --teacher bert --layers 2 --dim 16 --text texts.txt --out seen --quiet".split()) == 0
+    assert main("shrink --teacher bert --layers 2 --dim 16 --out unseen --quiet".split()) == 0
+    seen, unseen = (Path(name, "model.safetensors").read_bytes() for name in ("seen", "unseen"))
+    assert seen != unseen
+    capsys.readouterr()
     assert main("shrink --teacher bert --layers 1,1,3 --out deeper".split()) == 0
     assert capsys.readouterr().out == "deeper: a student of 3 layers, 32 wide, untrained.\n"
 

@@ -54,7 +54,7 @@ def logits(of: DistilBertConfig, arrays: Mapping[str, np.ndarray], length: int =
 
 
 def seen(of: DistilBertConfig, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    return sample_states(of, arrays, np.random.default_rng(0))
+    return sample_states(of, arrays, np.random.default_rng(0).integers(0, of.vocab_size, (8, 12)))
 
 
 def words(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -387,18 +387,18 @@ def test_a_slice_is_chosen_by_what_is_there_and_is_read() -> None:
     assert words(cut)[0].tolist() == (np.setdiff1d(np.arange(16), large) + 1.0).tolist()
 
 
-def test_a_sample_is_of_the_model_and_the_generator() -> None:
+def test_a_sample_is_of_live_tokens_and_of_no_more_than_it_takes() -> None:
     of = config(max_position_embeddings=7)
-    arrays = scattered(of)
-    states = seen(of, arrays)
-    assert states.shape == (3, 8, 7, 8)
-    np.testing.assert_array_equal(states, seen(of, arrays))
-    assert not np.array_equal(states, sample_states(of, arrays, np.random.default_rng(1)))
-    assert sample_states(
-        config(max_position_embeddings=100),
-        scattered(config(max_position_embeddings=100)),
-        np.random.default_rng(0),
-    ).shape == (3, 8, 64, 8)
+    arrays, rng = scattered(of), np.random.default_rng(0)
+    ids, mask = rng.integers(0, 40, (20, 9)), np.ones((20, 9), int)
+    mask[3, 2:] = mask[17] = 0
+    states = sample_states(of, arrays, ids, mask)
+    assert states.shape == (3, 16 * 7 - 5, 8)
+    alone = reference.encode(of, arrays, ids[3:4, :2]).hidden_states
+    np.testing.assert_allclose(states[:, 21:23], np.concatenate(alone), atol=1e-12)
+    assert sample_states(of, arrays, ids).shape == (3, 16 * 7, 8)
+    longer = config(max_position_embeddings=100)
+    assert sample_states(longer, scattered(longer), rng.integers(0, 40, (2, 90))).shape == (3, 2 * 64, 8)
 
 
 # What is the same in both.

@@ -27,7 +27,7 @@ def test_a_student_has_its_teachers_sizes_and_rates_unless_others_are_named() ->
     )  # fmt: skip
     assert plan.config.to_dict() == same.to_dict() == student_config(teacher, layers=(3, 1, 3)).to_dict()
     other = StudentShape(2, take="first", dim=16, n_heads=4, hidden_dim=5, positions=7).plan(teacher)
-    assert (other.layers, other.init) == ((0, 1), "slice")
+    assert (other.layers, other.init) == ((0, 1), "pca")
     sizes = {"n_layers": 2, "dim": 16, "n_heads": 4, "hidden_dim": 5, "max_position_embeddings": 7}
     assert {name: getattr(other.config, name) for name in sizes} == sizes
 

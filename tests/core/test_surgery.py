@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from models import TEACHER, batch, scatter
-from small_files import write_teacher
+from small_files import sentences, write_teacher
 
 from distilbert import (
     BertConfig,
@@ -233,7 +233,7 @@ def test_shrink_writes_students_of_any_shape(options: dict[str, object], tmp_pat
     else:
         assert tuple(facts["teacher_layers"]) == choose_layers(layers, of=4, take=options.get("take"))
         assert config.n_layers == len(facts["teacher_layers"])
-    assert facts["init"] == options.get("init", "slice" if "dim" in options else "layers")
+    assert facts["init"] == options.get("init", "pca" if "dim" in options else "layers")
     peer, report = transformers.DistilBertForMaskedLM.from_pretrained(
         tmp_path / "student", output_loading_info=True
     )
@@ -257,6 +257,28 @@ def test_shrink_draws_by_its_seed(tmp_path: Path) -> None:
     assert not torch.equal(tables[0], tables[2])
     with pytest.raises(ConfigError, match="seed must be a whole number"):
         shrink(tmp_path / "teacher", layers=1, init="random", seed=-1, out=tmp_path / "other")
+
+
+def test_shrink_looks_at_the_first_texts(tmp_path: Path) -> None:
+    write_teacher(tmp_path / "teacher")
+    texts, _ = sentences(40)
+    tables = {}
+    for name, given in {"all": texts, "first": iter(texts[:16]), "others": texts[16:], "none": ()}.items():
+        shrink(tmp_path / "teacher", layers=2, dim=16, texts=given, out=tmp_path / name)
+        tables[name] = DistilBertModel.from_pretrained(tmp_path / name).embeddings.word_embeddings.weight
+    assert torch.equal(tables["all"], tables["first"])
+    assert not torch.equal(tables["all"], tables["others"])
+    assert not torch.equal(tables["all"], tables["none"])
+    # The states are the teacher's own, as the other wing computes them.
+    tokenizer = DistilBertTokenizerFast.from_pretrained(tmp_path / "teacher")
+    teacher = BertForMaskedLM.from_pretrained(tmp_path / "teacher")
+    rows = tokenizer(texts[:16], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        seen = teacher(**rows, output_hidden_states=True).hidden_states
+    states = torch.stack(seen)[:, rows["attention_mask"].bool()].numpy()
+    again = begun(teacher, StudentShape(2, dim=16), states=states)
+    difference = again.distilbert.embeddings.word_embeddings.weight - tables["all"]
+    assert float(difference.detach().abs().max()) <= 1e-4
 
 
 def test_a_vocabulary_is_cut_before_or_after(tmp_path: Path) -> None:

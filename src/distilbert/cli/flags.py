@@ -88,8 +88,8 @@ def add_student(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--init",
-        help="what it begins with: layers as they are (default); where it is narrower a slice of their "
-        "coordinates (default then), or pca, their principal components; or random",
+        help="what it begins with: layers as they are (default); where it is narrower pca, principal "
+        "components of their states (default then), or a slice of their coordinates; or random",
     )
 
 

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from distilbert.core import parameters, reference
-from distilbert.core.config import DistilBertConfig
+from distilbert.core.config import DistilBertConfig, EncoderConfig
 from distilbert.core.parameters import Axis, Head, Parameter, Role, manifest
 from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
@@ -43,8 +43,8 @@ Array = np.ndarray[Any, Any]
 #: How axes get shorter: indices to keep, or a matrix [old, new].
 _Cut = dict[Axis, Array]
 
-#: Rows and tokens of a sample: a few hundred states tell as much of the coordinates as thousands.
-_SAMPLE = (8, 64)
+#: Rows and tokens of a sample: some hundred states tell as much of the coordinates as thousands.
+SAMPLE_ROWS, SAMPLE_LENGTH = 16, 64
 
 
 def narrow(
@@ -109,14 +109,20 @@ def narrow(
     return kept
 
 
-def sample_states(config: DistilBertConfig, arrays: Mapping[str, Array], rng: np.random.Generator) -> Array:
-    """Hidden states [L + 1, B, S, D] of rows of tokens at random, where nobody has a text.
+def sample_states(
+    config: EncoderConfig, arrays: Mapping[str, Array], ids: Array, mask: Array | None = None
+) -> Array:
+    """Hidden states [L + 1, T, D] of a model, by which to choose coordinates, slowly and without a framework.
 
-    They show which coordinates are large, which is a matter of biases and gains, in every text.
+    Args:
+        config: the model's configuration.
+        arrays: its arrays by key.
+        ids: [B, S], of which the first ``SAMPLE_ROWS`` and ``SAMPLE_LENGTH`` are looked at.
+        mask: [B, S], 1 for live tokens; None means all are.
     """
-    rows, length = _SAMPLE
-    ids = rng.integers(0, config.vocab_size, (rows, min(length, config.max_position_embeddings)))
-    return np.stack(reference.encode(config, arrays, ids).hidden_states)
+    ids = ids[:SAMPLE_ROWS, : min(SAMPLE_LENGTH, config.max_position_embeddings)]
+    live = np.ones(ids.shape, bool) if mask is None else mask[: ids.shape[0], : ids.shape[1]].astype(bool)
+    return np.stack([states[live] for states in reference.encode(config, arrays, ids, live).hidden_states])
 
 
 def principal_basis(*several: Array, width: int) -> Array:

@@ -67,8 +67,8 @@ class StudentShape:
 
         Args:
             teacher: the teacher's configuration.
-            init: None means ``"layers"`` for a student of the teacher's width, heads and feed-forward, and
-                ``"slice"`` for a narrower one.
+            init: None means ``"layers"`` for a student of the teacher's width, heads and feed-forward,
+                ``"slice"`` for one with fewer neurons, and ``"pca"`` for a narrower one.
 
         Raises:
             ConfigError: a size that no model has, or that this teacher or this beginning does not give.
@@ -81,7 +81,7 @@ class StudentShape:
         }
         inside = [name for name in wanted if name != "max_position_embeddings"]
         if init is None:
-            init = "slice" if inside else "layers"
+            init = "pca" if "dim" in inside else "slice" if inside else "layers"
         if init not in get_args(Init):
             raise ConfigError(
                 f"A student begins in one of the ways {', '.join(get_args(Init))}.",

@@ -6,7 +6,8 @@ only one a student ever meets, is added to every row of the position table, so t
 embeddings give the same output.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, 
 from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.hub import local_folder
 from distilbert.core.layers import Take, choose_layers
-from distilbert.core.narrowing import narrow, sample_states
+from distilbert.core.narrowing import SAMPLE_LENGTH, SAMPLE_ROWS, narrow, sample_states
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.students import Init, StudentPlan, StudentShape, draw, student_config
@@ -86,9 +87,9 @@ def student_arrays(
         arrays: the teacher's arrays by key, with its masked-language-model head.
         plan: what the student is to be (``StudentShape.plan``).
         rng: what a student that begins at random is drawn from, and the sample of states for a narrower one.
-        states: [..., D], hidden states of the teacher on some texts, of whichever layers; a few hundred
-            tokens do. The coordinates of a narrower student are chosen by them. None takes a sample of
-            tokens at random, which is not as good for principal components.
+        states: [..., D], hidden states of the teacher on some texts, of whichever layers
+            (``sample_states``); some hundred tokens do. The coordinates of a narrower student are chosen by
+            them. None takes rows of tokens at random, which is not as good for principal components.
 
     Raises:
         ConfigError: states of another width.
@@ -97,7 +98,9 @@ def student_arrays(
         return draw(plan.config, rng)
     whole, config = cut(teacher, arrays, plan.layers), student_config(teacher, layers=plan.layers)
     if states is None and plan.config.dim < config.dim:
-        states = sample_states(config, whole, rng)
+        # Which coordinates are large is mostly a matter of gains and biases, and shows in any text.
+        ids = rng.integers(0, config.vocab_size, (SAMPLE_ROWS, SAMPLE_LENGTH))
+        states = sample_states(config, whole, ids)
     turned = plan.init == "pca"
     return narrow(whole, config, to=plan.config, states=states, turned=turned)
 
@@ -113,6 +116,7 @@ def shrink(
     hidden_dim: int | None = None,
     positions: int | None = None,
     init: Init | None = None,
+    texts: Iterable[str] = (),
     seed: int = 0,
     force: bool = False,
 ) -> DistilBertConfig:
@@ -122,9 +126,10 @@ def shrink(
         teacher: a folder or hub name of a BERT or DistilBERT with its masked-language-model head.
         layers, take, dim, n_heads, hidden_dim, positions: the student's sizes, as ``StudentShape`` has them.
         out: the student's folder.
-        init: where its weights come from: ``"layers"``, ``"slice"``, ``"pca"`` or ``"random"``. None means
-            the layers as they are where the student is no narrower, and else a slice of them.
-        seed: of a student that begins at random, and of the sample by which a narrower one is cut.
+        init: where its weights come from: ``"layers"``, ``"slice"``, ``"pca"`` or ``"random"``. None
+            chooses as ``StudentShape.plan`` does.
+        texts: the first of them show by which coordinates a narrower student is best cut.
+        seed: of a student that begins at random, and of the rows of tokens in place of texts.
         force: replace a model that stands at ``out``.
 
     Returns:
@@ -143,11 +148,15 @@ def shrink(
     plan = shape.plan(config, init=init)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)
     require_language_model(teacher, report.missing, config)
-    begun = student_arrays(config, arrays, plan, rng=np.random.default_rng(seed))
+    tokenizer = DistilBertTokenizerFast.from_pretrained(teacher)
+    states = None
+    if plan.init != "random" and plan.config.dim < config.dim and (some := [*islice(texts, SAMPLE_ROWS)]):
+        rows = tokenizer(some, truncation=True, max_length=SAMPLE_LENGTH, padding=True, return_tensors="np")
+        states = sample_states(config, arrays, rows.input_ids, rows.attention_mask)
+    begun = student_arrays(config, arrays, plan, rng=np.random.default_rng(seed), states=states)
     student = plan.config
     student.architectures = ["DistilBertForMaskedLM"]
     student.dtype = str(begun[parameters.base_prefix(student) + parameters.WORD_EMBEDDINGS].dtype)
-    tokenizer = DistilBertTokenizerFast.from_pretrained(teacher)
     if student.max_position_embeddings < config.max_position_embeddings:
         tokenizer.model_max_length = min(tokenizer.model_max_length, student.max_position_embeddings)
     facts = {
