@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
     from distilbert.core.trimming import trim as trim
     from distilbert.errors import DistilBertError as DistilBertError
+    from distilbert.torch.asking import ask as ask
     from distilbert.torch.auto import AutoModel as AutoModel
     from distilbert.torch.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
     from distilbert.torch.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
@@ -98,6 +99,7 @@ _HOMES = {
     "evaluate": "torch.evaluate",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",
+    "ask": "torch.asking",
     "shrink": "core.surgery",
 }
 

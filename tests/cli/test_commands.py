@@ -168,6 +168,26 @@ def test_layers_by_count_or_by_name(here: Path, capsys: pytest.CaptureFixture) -
         assert json.loads(capsys.readouterr().out)["n_layers"] == layers
 
 
+def test_students_of_other_shapes(here: Path, capsys: pytest.CaptureFixture) -> None:
+    sizes = {"n_layers": 2, "dim": 16, "n_heads": 4, "hidden_dim": 20, "max_position_embeddings": 24}
+    flags = "--layers 2 --take first --dim 16 --heads 4 --hidden-dim 20 --positions 24"
+    for init in ("slice", "pca", "random"):
+        command = f"shrink --teacher bert {flags} --init {init} --seed 3 --out {init} --json"
+        assert main(command.split()) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert {name: said[name] for name in sizes} == sizes
+        facts = json.loads((here / init / "distilbert.json").read_text())
+        assert facts["made_by"] == "shrink"
+        assert (facts["init"], facts["teacher_layers"]) == (init, [] if init == "random" else [0, 1])
+    assert main("shrink --teacher bert --layers 2 --dim 16 --text texts.txt --out seen --quiet".split()) == 0
+    assert main("shrink --teacher bert --layers 2 --dim 16 --out unseen --quiet".split()) == 0
+    seen, unseen = (Path(name, "model.safetensors").read_bytes() for name in ("seen", "unseen"))
+    assert seen != unseen
+    capsys.readouterr()
+    assert main("shrink --teacher bert --layers 1,1,3 --out deeper".split()) == 0
+    assert capsys.readouterr().out == "deeper: a student of 3 layers, 32 wide, untrained.\n"
+
+
 def test_progress_is_told_where_there_is_no_terminal(
     here: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +243,38 @@ REFUSED = {
     "layers are none": (
         "distill --teacher bert --text texts.txt --layers x --out new",
         "Received: x. Give 3, or 0,2,4",
+    ),
+    "a way to take layers that there is not": (
+        "shrink --teacher bert --layers 2 --take middle --out new",
+        "spread, first, last, every-other. Received: 'middle'",
+    ),
+    "layers named and taken": (
+        "shrink --teacher bert --layers 0,2 --take last --out new",
+        "Received: 0, 2, and to take 'last'",
+    ),
+    "wider than its teacher": (
+        "shrink --teacher bert --layers 2 --dim 64 --out new",
+        "nowhere wider than it. Received: dim=64 of a teacher's 32",
+    ),
+    "heads that do not divide": (
+        "shrink --teacher bert --layers 2 --dim 16 --heads 3 --out new",
+        "n_heads must divide dim. Received: n_heads=3, dim=16",
+    ),
+    "heads that grow": (
+        "shrink --teacher bert --layers 2 --dim 24 --heads 2 --out new",
+        "Received: n_heads=2, dim=24, heads of 12 in place of 8",
+    ),
+    "layers as they are, and narrower": (
+        "shrink --teacher bert --layers 2 --dim 16 --init layers --out new",
+        "has its teacher's sizes. Received: dim=16",
+    ),
+    "no such beginning": (
+        "shrink --teacher bert --layers 2 --init svd --out new",
+        "one of the ways layers, slice, pca, random. Received: 'svd'",
+    ),
+    "more layers than there are": (
+        "shrink --teacher bert --layers 5 --out new",
+        "Choose from 1 to 4, or name layers, of which one may stand twice",
     ),
     "no such device": ("predict --model classifier x --device tpu9", "must be one of this machine"),
     "no such recipe": (

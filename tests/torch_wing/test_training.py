@@ -307,8 +307,8 @@ def test_widths_that_relations_cannot_be_split_into(parts) -> None:
 
 
 @pytest.mark.parametrize("kind", ["error", "cosine"])
-@pytest.mark.parametrize("layers", ["uniform", "last"])
-def test_layers_are_compared_with_the_teachers(parts, kind: str, layers: str) -> None:
+@pytest.mark.parametrize("layers", ["uniform", "last", ((0, 3), (1, 0))])
+def test_layers_are_compared_with_the_teachers(parts, kind: str, layers) -> None:
     recipe = RECIPE.with_changes(hidden_weight=1.0, hidden_loss=kind, hidden_layers=layers)
     objective, teacher = objective_of(parts, recipe), parts[0]
     (batch,) = first_step(objective)
@@ -317,7 +317,8 @@ def test_layers_are_compared_with_the_teachers(parts, kind: str, layers: str) ->
             model.encoder(batch.given["texts"], output_hidden_states=True).hidden_states
             for model in (objective.model, teacher)
         )
-    pairs = {"uniform": [(0, 0), (1, 2), (2, 4)], "last": [(2, 4), (1, 3)]}[layers]
+    known = {"uniform": [(1, 2), (2, 4)], "last": [(2, 4), (1, 3)]}
+    pairs = known[layers] if isinstance(layers, str) else [(1, 4), (2, 1)]
     at, expected = batch.given["heard"].numpy(), []
     for i, j in pairs:
         x, y = (states.double().numpy()[at] for states in (own[i], other[j]))

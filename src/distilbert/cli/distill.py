@@ -12,10 +12,13 @@ from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
     add_output,
+    add_reading,
     add_recipe,
+    add_student,
     add_text,
     how_to_run,
     read_recipe,
+    read_student,
     read_text,
     refuse_taken,
     show_plan,
@@ -31,15 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a BERT or DistilBERT with its masked-language-model head",
     )
     add_text(parser)
+    add_student(parser)
     parser.add_argument(
-        "--layers",
-        required=True,
-        metavar="N",
-        help="how many of the teacher's layers to keep, or which: 0,2,4",
+        "--answers",
+        metavar="DIR",
+        help="learn from what distilbert ask has kept, without running the teacher",
     )
     add_output(parser, what="the student")
     add_recipe(parser, LanguageModelling)
-    parser.add_argument("--tokens", type=int, help="to read before the end, instead of epochs")
+    add_reading(parser)
     group = parser.add_argument_group("losses")
     usual = LanguageModelling()
     group.add_argument("--temperature", type=float, help=f"of both distributions ({usual.temperature:g})")
@@ -54,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         flag = f"--{name.replace('_', '-')}-weight"
         group.add_argument(flag, type=float, metavar="W", help=f"of {what} ({value:g}); 0 leaves it out")
     group.add_argument(
-        "--positions",
+        "--heard-at",
+        dest="heard_at",
         help=f"where the teacher's distribution is learnt: masked, masked+10%%, or all ({usual.positions})",
     )
     add_machine(parser)
@@ -65,11 +69,12 @@ def run(args: argparse.Namespace, display: Display) -> None:
 
     terms = ("masked_lm", "distribution", "cosine", "jensen_shannon", "logits_error")
     weights = [f"{term}_weight" for term in terms]
-    recipe = read_recipe(args, LanguageModelling, "tokens", "temperature", "positions", *weights)
+    recipe = read_recipe(args, LanguageModelling, "tokens", "temperature", "masking", *weights)
     distiller = Distiller(
         args.teacher,
-        layers=layers(args.layers),
-        recipe=recipe,
+        **read_student(args),
+        answers=args.answers,
+        recipe=recipe.with_changes(positions=args.heard_at),
         device=args.device,
         progress=display.progress,
     )
@@ -85,18 +90,3 @@ def run(args: argparse.Namespace, display: Display) -> None:
         f"Next: distilbert finetune --model {args.out} --train data.csv --out classifier/",
         facts,
     )
-
-
-def layers(text: str) -> int | tuple[int, ...]:
-    """``"3"`` is how many, ``"0,2,4"`` is which."""
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        from distilbert.errors import ConfigError
-
-        raise ConfigError(
-            "--layers is a number of layers, or layers separated by commas.",
-            received=text,
-            remedy="Give 3, or 0,2,4.",
-        ) from None
-    return numbers if "," in text else numbers[0]

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from distilbert.cli.display import Display
 from distilbert.core import output
+from distilbert.core.data.masking import UNITS
 from distilbert.core.data.texts import TextFiles
 from distilbert.core.recipe import Training
+from distilbert.errors import ConfigError
 
 #: Hours, minutes and seconds.
 _TIME = re.compile(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")
@@ -109,6 +111,72 @@ def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Rec
 def how_to_run(args: argparse.Namespace) -> dict[str, Any]:
     """What the flags say of a run that is none of its recipe."""
     return {"out": args.out, "force": args.force, "resume": args.resume, "budget": args.budget}
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How a run of hidden words reads its text."""
+    parser.add_argument("--tokens", type=int, help="to read before the end, instead of epochs")
+    parser.add_argument("--masking", choices=UNITS, help="what is hidden together (token)")
+
+
+def add_student(parser: argparse.ArgumentParser) -> None:
+    """What a student is to be, and how it begins."""
+    parser.add_argument(
+        "--layers",
+        required=True,
+        metavar="N",
+        help="how many of the teacher's layers to keep, or which: 0,2,4; one may be named twice",
+    )
+    group = parser.add_argument_group("student")
+    group.add_argument(
+        "--take",
+        help="where a number of layers is taken: spread from the first to the last (default), first, last, "
+        "or every-other: 0,2,4 and so on",
+    )
+    group.add_argument("--dim", type=int, metavar="D", help="width of the states (the teacher's)")
+    group.add_argument(
+        "--heads", type=int, metavar="N", help="attention heads of a layer (as many as keep their width)"
+    )
+    group.add_argument(
+        "--hidden-dim",
+        type=int,
+        metavar="F",
+        help="neurons of a feed-forward (the teacher's ratio to the width)",
+    )
+    group.add_argument(
+        "--positions", type=int, metavar="S", help="tokens of the longest text (the teacher's)"
+    )
+    group.add_argument(
+        "--init",
+        help="what it begins with: layers as they are (default); where it is narrower pca, principal "
+        "components of their states (default then), or a slice of their coordinates; or random",
+    )
+
+
+def read_student(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of a student, as ``shrink`` and ``StudentShape`` name it."""
+    return {
+        "layers": layers(args.layers),
+        "take": args.take,
+        "dim": args.dim,
+        "n_heads": args.heads,
+        "hidden_dim": args.hidden_dim,
+        "positions": args.positions,
+        "init": args.init,
+    }
+
+
+def layers(text: str) -> int | tuple[int, ...]:
+    """``"3"`` is how many, ``"0,2,4"`` is which."""
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            "--layers is a number of layers, or layers separated by commas.",
+            received=text,
+            remedy="Give 3, or 0,2,4.",
+        ) from None
+    return numbers if "," in text else numbers[0]
 
 
 def refuse_taken(args: argparse.Namespace) -> None:

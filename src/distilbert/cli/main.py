@@ -14,6 +14,7 @@ from types import FrameType
 
 from distilbert import __version__
 from distilbert.cli import (
+    ask,
     convert,
     distill,
     evaluate,
@@ -32,7 +33,8 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim, convert,
+    quickstart, pretrain, ask, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim,
+    convert,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
     add_output,
+    add_reading,
     add_recipe,
     add_text,
     how_to_run,
@@ -28,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_text(parser)
     add_output(parser, what="the model")
     add_recipe(parser, LanguageModelling, default="adapt")
-    parser.add_argument("--tokens", type=int, help="to read before the end, instead of epochs")
+    add_reading(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.distill import Pretrainer
 
-    recipe = read_recipe(args, LanguageModelling, "tokens")
+    recipe = read_recipe(args, LanguageModelling, "tokens", "masking")
     pretrainer = Pretrainer(args.model, recipe=recipe, device=args.device, progress=display.progress)
     texts = read_text(args)
     if args.dry_run:

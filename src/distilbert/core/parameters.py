@@ -32,6 +32,25 @@ class Role(Enum):
         return self in (Role.EMBEDDING, Role.KERNEL)
 
 
+class Axis(Enum):
+    """What an axis of an array counts, which decides how it gets shorter."""
+
+    VOCABULARY = "tokens"
+    POSITIONS = "positions"
+    TYPES = "token types"
+    WIDTH = "coordinates of the states, and of what meets the table of words"
+    QUERIES = "coordinates of the queries, head after head"
+    KEYS = "coordinates of the keys, head after head"
+    VALUES = "coordinates of the values, head after head"
+    NEURONS = "neurons of a feed-forward"
+    POOLED = "coordinates of what a head on one token reads"
+    CLASSES = "classes"
+
+
+#: An axis and its length.
+_Side = tuple[Axis, int]
+
+
 class Head(Enum):
     """What stands on the encoder."""
 
@@ -53,6 +72,7 @@ class Parameter:
     key: str
     shape: tuple[int, ...]
     role: Role
+    axes: tuple[Axis, ...]
     #: The name in a published file; for a DistilBERT the same as ``key``.
     file_key: str
     #: The parameter whose array this one is, and which alone is written.
@@ -225,63 +245,71 @@ def _namespace(tree: dict[str, Any]) -> SimpleNamespace:
 
 
 def _encoder(config: EncoderConfig, *, pooled: bool) -> Iterator[Parameter]:
-    width = config.dim
-    yield _parameter(config, WORD_EMBEDDINGS, (config.vocab_size, width), Role.EMBEDDING)
-    positions = (config.max_position_embeddings, width)
-    yield _parameter(config, POSITION_EMBEDDINGS, positions, Role.EMBEDDING)
+    width = (Axis.WIDTH, config.dim)
+    yield _table(config, WORD_EMBEDDINGS, (Axis.VOCABULARY, config.vocab_size))
+    yield _table(config, POSITION_EMBEDDINGS, (Axis.POSITIONS, config.max_position_embeddings))
     if isinstance(config, BertConfig):
-        types = (config.type_vocab_size, width)
-        yield _parameter(config, TOKEN_TYPE_EMBEDDINGS, types, Role.EMBEDDING)
+        yield _table(config, TOKEN_TYPE_EMBEDDINGS, (Axis.TYPES, config.type_vocab_size))
     yield from _norm(config, "embeddings.LayerNorm")
     for i in range(config.n_layers):
         block = f"transformer.layer.{i}"
-        inside = len(kept_heads(config, i)) * (width // config.n_heads)
-        for name in ("q_lin", "k_lin", "v_lin"):
-            yield from _linear(config, f"{block}.attention.{name}", width, inside)
-        yield from _linear(config, f"{block}.attention.out_lin", inside, width)
+        inside = len(kept_heads(config, i)) * (config.dim // config.n_heads)
+        for name, axis in (("q_lin", Axis.QUERIES), ("k_lin", Axis.KEYS), ("v_lin", Axis.VALUES)):
+            yield from _linear(config, f"{block}.attention.{name}", width, (axis, inside))
+        yield from _linear(config, f"{block}.attention.out_lin", (Axis.VALUES, inside), width)
         yield from _norm(config, f"{block}.sa_layer_norm")
-        yield from _linear(config, f"{block}.ffn.lin1", width, config.hidden_dim)
-        yield from _linear(config, f"{block}.ffn.lin2", config.hidden_dim, width)
+        neurons = (Axis.NEURONS, config.hidden_dim)
+        yield from _linear(config, f"{block}.ffn.lin1", width, neurons)
+        yield from _linear(config, f"{block}.ffn.lin2", neurons, width)
         yield from _norm(config, f"{block}.output_layer_norm")
     if isinstance(config, BertConfig) and pooled:
-        yield from _linear(config, "pooler.dense", width, width)
+        yield from _linear(config, "pooler.dense", width, (Axis.POOLED, config.dim))
 
 
 def _head(config: EncoderConfig, head: Head) -> Iterator[Parameter]:
-    width = config.dim
+    width = (Axis.WIDTH, config.dim)
+    pooled = (Axis.POOLED, config.dim)
     if head is Head.MASKED_LM:
         yield from _linear(config, "vocab_transform", width, width)
         yield from _norm(config, "vocab_layer_norm")
-        weight, bias = _linear(config, "vocab_projector", width, config.vocab_size)
+        weight, bias = _linear(config, "vocab_projector", width, (Axis.VOCABULARY, config.vocab_size))
         tied = base_prefix(config) + WORD_EMBEDDINGS if config.tie_word_embeddings else None
         yield replace(weight, tied_to=tied)
         yield bias
     if head.reads_one_token and not isinstance(config, BertConfig):  # a BERT's pooler does this work
-        yield from _linear(config, "pre_classifier", width, width)
-    if head in (Head.SEQUENCE_CLASSIFICATION, Head.TOKEN_CLASSIFICATION):
-        yield from _linear(config, "classifier", width, config.num_labels)
+        yield from _linear(config, "pre_classifier", width, pooled)
+    if head is Head.SEQUENCE_CLASSIFICATION:
+        yield from _linear(config, "classifier", pooled, (Axis.CLASSES, config.num_labels))
+    if head is Head.TOKEN_CLASSIFICATION:
+        yield from _linear(config, "classifier", width, (Axis.CLASSES, config.num_labels))
     if head is Head.MULTIPLE_CHOICE:
-        yield from _linear(config, "classifier", width, 1)
+        yield from _linear(config, "classifier", pooled, (Axis.CLASSES, 1))
     if head is Head.QUESTION_ANSWERING:
-        yield from _linear(config, "qa_outputs", width, 2)
+        yield from _linear(config, "qa_outputs", width, (Axis.CLASSES, 2))
 
 
-def _linear(config: EncoderConfig, name: str, inputs: int, outputs: int) -> tuple[Parameter, Parameter]:
+def _table(config: EncoderConfig, key: str, rows: _Side) -> Parameter:
+    return _parameter(config, key, Role.EMBEDDING, rows, (Axis.WIDTH, config.dim))
+
+
+def _linear(config: EncoderConfig, name: str, inputs: _Side, outputs: _Side) -> tuple[Parameter, Parameter]:
     return (
-        _parameter(config, f"{name}.weight", (outputs, inputs), Role.KERNEL),
-        _parameter(config, f"{name}.bias", (outputs,), Role.BIAS),
+        _parameter(config, f"{name}.weight", Role.KERNEL, outputs, inputs),
+        _parameter(config, f"{name}.bias", Role.BIAS, outputs),
     )
 
 
 def _norm(config: EncoderConfig, name: str) -> tuple[Parameter, Parameter]:
+    width = (Axis.WIDTH, config.dim)
     return (
-        _parameter(config, f"{name}.weight", (config.dim,), Role.NORM_SCALE),
-        _parameter(config, f"{name}.bias", (config.dim,), Role.NORM_BIAS),
+        _parameter(config, f"{name}.weight", Role.NORM_SCALE, width),
+        _parameter(config, f"{name}.bias", Role.NORM_BIAS, width),
     )
 
 
-def _parameter(config: EncoderConfig, key: str, shape: tuple[int, ...], role: Role) -> Parameter:
-    return Parameter(key, shape, role, _bert_name(key) if isinstance(config, BertConfig) else key)
+def _parameter(config: EncoderConfig, key: str, role: Role, *sides: _Side) -> Parameter:
+    axes, shape = zip(*sides, strict=True)
+    return Parameter(key, shape, role, axes, _bert_name(key) if isinstance(config, BertConfig) else key)
 
 
 def _bert_name(key: str) -> str:

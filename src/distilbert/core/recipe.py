@@ -4,10 +4,12 @@ import json
 import re
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from operator import index
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
+from distilbert.core.data.masking import UNITS
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
 
@@ -28,6 +30,23 @@ def positions(name: str, value: Any) -> str:
         received=f"{name}={value!r:.80}",
         remedy="Choose masked unless you have a reason.",
     )
+
+
+def layer_pairs(name: str, value: Any) -> str | tuple[tuple[int, int], ...]:
+    """Which layers of two models are compared; that they are there shows when the models are known."""
+    if value in ("uniform", "last"):
+        return str(value)
+    try:
+        pairs = tuple((index(mine), index(theirs)) for mine, theirs in value)
+    except (TypeError, ValueError):
+        pairs = ()
+    if not pairs:
+        raise ConfigError(
+            f"{name} must be uniform, last, or pairs of a student's and a teacher's layer.",
+            received=f"{name}={value!r:.80}",
+            remedy="Choose uniform, or give pairs such as [[0, 1], [1, 3]].",
+        )
+    return pairs
 
 
 _RULES: dict[str, Rule] = {
@@ -55,7 +74,7 @@ _RULES: dict[str, Rule] = {
     "logits_error_weight": _not_negative,
     "hidden_weight": _not_negative,
     "hidden_loss": rules.one_of(("error", "cosine")),
-    "hidden_layers": rules.one_of(("uniform", "last")),
+    "hidden_layers": layer_pairs,
     "relation_weight": _not_negative,
     "relation_heads": rules.optional(rules.integer(1)),
     "relation_layer": rules.optional(rules.integer(0)),
@@ -65,6 +84,7 @@ _RULES: dict[str, Rule] = {
     "judge_every": rules.integer(1),
     "tokens": rules.optional(rules.integer(1)),
     "freeze_positions": rules.flag,
+    "masking": rules.one_of(UNITS),
     "mask_rate": _share,
     "mask_share": _share,
     "keep_share": _share,
@@ -160,8 +180,7 @@ class LanguageModelling(Training):
         logits_error_weight: of the squared differences of logits.
         hidden_weight: of what ``hidden_loss`` says of layers' states, each student's with one of the
             teacher's: their squared "error" or their "cosine".
-        hidden_layers: which: those of the student evenly spread over the teacher's ("uniform"), or with as
-            many of its "last" ones.
+        hidden_layers: which, as ``layer_map`` has them: "uniform", "last", or pairs.
         relation_weight: of how the last layer's queries, keys and values relate to each other in a text,
             against those of the teacher's ``relation_layer`` (its last one), split into ``relation_heads``
             (the student's own number).
@@ -173,6 +192,7 @@ class LanguageModelling(Training):
         judge_every: steps between two such looks.
         tokens: to read before the end, instead of ``epochs``.
         freeze_positions: leave the position table as it was copied.
+        masking: what is hidden together: a "token", a "word" with all its pieces, or a "span" of words.
         mask_rate: the share of tokens that is hidden; of those, ``mask_share`` behind [MASK] and
             ``keep_share`` behind themselves.
         smoothing: how strongly rare words are hidden more often; 0 is not at all.
@@ -189,7 +209,7 @@ class LanguageModelling(Training):
     logits_error_weight: float = 0.0
     hidden_weight: float = 0.0
     hidden_loss: str = "error"
-    hidden_layers: str = "uniform"
+    hidden_layers: str | tuple[tuple[int, int], ...] = "uniform"
     relation_weight: float = 0.0
     relation_heads: int | None = None
     relation_layer: int | None = None
@@ -197,6 +217,7 @@ class LanguageModelling(Training):
     positions: str = "masked"
     special_positions: bool = False
     freeze_positions: bool = False
+    masking: str = "token"
     mask_rate: float = 0.15
     mask_share: float = 0.8
     keep_share: float = 0.1

@@ -6,13 +6,14 @@ only one a student ever meets, is added to every row of the position table, so t
 embeddings give the same output.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distilbert.core import parameters
+from distilbert.core import parameters, rules
 from distilbert.core.checkpoint import (
     file_names,
     listed,
@@ -21,50 +22,25 @@ from distilbert.core.checkpoint import (
     write_weights,
 )
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
+from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.hub import local_folder
+from distilbert.core.layers import Take, choose_layers
+from distilbert.core.narrowing import SAMPLE_LENGTH, SAMPLE_ROWS, narrow, sample_states
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, manifest
+from distilbert.core.students import Init, StudentPlan, StudentShape, draw, student_config
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
 
-
-def choose_layers(count: int, *, of: int) -> tuple[int, ...]:
-    """``count`` of a teacher's layers, evenly spaced from the first to the last; one alone is the first.
-
-    From 12 layers to 6 this gives the published choice, 0, 2, 4, 7, 9 and 11.
-
-    Raises:
-        ConfigError: the teacher has fewer layers than that.
-    """
-    if not 1 <= count <= of:
-        raise ConfigError(
-            "A student has at least one layer and at most as many as its teacher.",
-            received=f"{count} layers from a teacher of {of}",
-            remedy=f"Choose from 1 to {of}.",
-        )
-    return tuple(int(layer) for layer in np.rint(np.linspace(0, of - 1, count)))
-
-
-def student_config(teacher: EncoderConfig, *, layers: Sequence[int]) -> DistilBertConfig:
-    """The configuration of a student with the teacher's sizes and rates and these of its layers."""
-    return DistilBertConfig(
-        vocab_size=teacher.vocab_size,
-        max_position_embeddings=teacher.max_position_embeddings,
-        # The positions are the teacher's, learned ones; a sinusoidal flag would freeze or replace them.
-        sinusoidal_pos_embds=False,
-        n_layers=len(layers),
-        n_heads=teacher.n_heads,
-        dim=teacher.dim,
-        hidden_dim=teacher.hidden_dim,
-        dropout=teacher.dropout,
-        attention_dropout=teacher.attention_dropout,
-        activation=teacher.activation,
-        initializer_range=teacher.initializer_range,
-        pad_token_id=teacher.pad_token_id,
-        pruned_heads={i: teacher.pruned_heads.get(layer, []) for i, layer in enumerate(layers)},
-        tie_word_embeddings=teacher.tie_word_embeddings,
-    )
+__all__ = [
+    "choose_layers",
+    "cut",
+    "require_language_model",
+    "shrink",
+    "student_arrays",
+    "student_config",
+]
 
 
 def cut(
@@ -80,12 +56,7 @@ def cut(
     Raises:
         ConfigError: a layer that the teacher does not have.
     """
-    if not layers or not all(0 <= layer < teacher.n_layers for layer in layers):
-        raise ConfigError(
-            f"The layers to keep must be among the teacher's, 0 to {teacher.n_layers - 1}.",
-            received=", ".join(map(str, layers)) or "none",
-            remedy="Name at least one of them, separated by commas.",
-        )
+    layers = choose_layers(layers, of=teacher.n_layers)
     student = student_config(teacher, layers=layers)
     prefix = parameters.base_prefix(teacher)
     base = parameters.split_base(arrays, teacher)
@@ -101,15 +72,64 @@ def cut(
     return parameters.join_base(kept, head, student)
 
 
+def student_arrays(
+    teacher: EncoderConfig,
+    arrays: Mapping[str, "np.ndarray[Any, Any]"],
+    plan: StudentPlan,
+    *,
+    rng: np.random.Generator,
+    states: "np.ndarray[Any, Any] | None" = None,
+) -> Arrays:
+    """The arrays that a student begins with.
+
+    Args:
+        teacher: the teacher's configuration.
+        arrays: the teacher's arrays by key, with its masked-language-model head.
+        plan: what the student is to be (``StudentShape.plan``).
+        rng: what a student that begins at random is drawn from, and the sample of states for a narrower one.
+        states: [..., D], hidden states of the teacher on some texts, of whichever layers
+            (``sample_states``); some hundred tokens do. The coordinates of a narrower student are chosen by
+            them. None takes rows of tokens at random, which is not as good for principal components.
+
+    Raises:
+        ConfigError: states of another width.
+    """
+    if plan.init == "random":
+        return draw(plan.config, rng)
+    whole, config = cut(teacher, arrays, plan.layers), student_config(teacher, layers=plan.layers)
+    if states is None and plan.config.dim < config.dim:
+        # Which coordinates are large is mostly a matter of gains and biases, and shows in any text.
+        ids = rng.integers(0, config.vocab_size, (SAMPLE_ROWS, SAMPLE_LENGTH))
+        states = sample_states(config, whole, ids)
+    turned = plan.init == "pca"
+    return narrow(whole, config, to=plan.config, states=states, turned=turned)
+
+
 def shrink(
-    teacher: str | Path, *, layers: int | Sequence[int], out: str | Path, force: bool = False
+    teacher: str | Path,
+    *,
+    layers: int | Sequence[int],
+    out: str | Path,
+    take: Take | None = None,
+    dim: int | None = None,
+    n_heads: int | None = None,
+    hidden_dim: int | None = None,
+    positions: int | None = None,
+    init: Init | None = None,
+    texts: Iterable[str] = (),
+    seed: int = 0,
+    force: bool = False,
 ) -> DistilBertConfig:
     """Cut a student folder out of a teacher folder, without training.
 
     Args:
         teacher: a folder or hub name of a BERT or DistilBERT with its masked-language-model head.
-        layers: how many layers (evenly spaced), or which.
+        layers, take, dim, n_heads, hidden_dim, positions: the student's sizes, as ``StudentShape`` has them.
         out: the student's folder.
+        init: where its weights come from: ``"layers"``, ``"slice"``, ``"pca"`` or ``"random"``. None
+            chooses as ``StudentShape.plan`` does.
+        texts: the first of them show by which coordinates a narrower student is best cut.
+        seed: of a student that begins at random, and of the rows of tokens in place of texts.
         force: replace a model that stands at ``out``.
 
     Returns:
@@ -118,22 +138,37 @@ def shrink(
     Raises:
         CheckpointError: the teacher's folder cannot be read.
         HubError: neither a folder nor a repository that can be read.
-        ConfigError: layers that the teacher does not have, or a teacher without that head.
+        ConfigError: layers or sizes that the teacher cannot give, or a teacher without that head.
         OutputError: ``out`` is taken or cannot be written.
     """
     teacher = local_folder(teacher)
     config = read_config(teacher)
-    kept = choose_layers(layers, of=config.n_layers) if isinstance(layers, int) else tuple(layers)
+    rules.integer(0)("seed", seed)
+    shape = StudentShape(layers, take, dim, n_heads, hidden_dim, positions)
+    plan = shape.plan(config, init=init)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)
     require_language_model(teacher, report.missing, config)
-    student = student_config(config, layers=kept)
+    tokenizer = DistilBertTokenizerFast.from_pretrained(teacher)
+    states = None
+    if plan.init != "random" and plan.config.dim < config.dim and (some := [*islice(texts, SAMPLE_ROWS)]):
+        rows = tokenizer(some, truncation=True, max_length=SAMPLE_LENGTH, padding=True, return_tensors="np")
+        states = sample_states(config, arrays, rows.input_ids, rows.attention_mask)
+    begun = student_arrays(config, arrays, plan, rng=np.random.default_rng(seed), states=states)
+    student = plan.config
     student.architectures = ["DistilBertForMaskedLM"]
-    cut_arrays = cut(config, arrays, kept)
-    student.dtype = str(cut_arrays[parameters.base_prefix(student) + parameters.WORD_EMBEDDINGS].dtype)
+    student.dtype = str(begun[parameters.base_prefix(student) + parameters.WORD_EMBEDDINGS].dtype)
+    if student.max_position_embeddings < config.max_position_embeddings:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, student.max_position_embeddings)
+    facts = {
+        "made_by": "shrink",
+        "teacher": {"model_type": config.model_type, "n_layers": config.n_layers},
+        **plan.facts(),
+    }
     with new_folder(out, force=force) as folder:
         student.save_pretrained(folder)
-        write_weights(folder, cut_arrays, manifest(student, Head.MASKED_LM))
-        DistilBertTokenizerFast.from_pretrained(teacher).save_pretrained(folder)
+        write_weights(folder, begun, manifest(student, Head.MASKED_LM))
+        tokenizer.save_pretrained(folder)
+        write_json(folder / FACTS_FILE, facts)
     return student
 
 

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from distilbert.core.config import IGNORED_LABEL
+from distilbert.core.data.answers import Answers
 from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.corpus import Corpus
-from distilbert.core.data.masking import Masking, sequence_rng, smoothed_weights
+from distilbert.core.data.masking import sequence_rng
 from distilbert.core.data.packing import pack
+from distilbert.core.layers import layer_map
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.hidden_words import masking_of, what_is_asked
 from distilbert.torch.losses import (
+    answers_sum,
     cosine_sum,
     cross_entropy_sum,
     distribution_sum,
@@ -72,6 +76,10 @@ class MaskedWords:
         tokenizer: says which ids are special.
         recipe: weights, temperature, masking, and where the teachers are listened to.
         held_out: so many sequences, drawn by the seed, are only judged by.
+        answers: of a teacher who was asked beforehand, in the place of one who is.
+
+    Raises:
+        ConfigError: terms that these models, or answers, cannot give.
     """
 
     def __init__(
@@ -83,12 +91,15 @@ class MaskedWords:
         recipe: LanguageModelling,
         *,
         held_out: int = 0,
+        answers: Answers | None = None,
     ) -> None:
-        self.model, self.data, self.recipe = model, data, recipe
+        self.model, self.data, self.recipe, self.answers = model, data, recipe, answers
         self.special_ids = tuple(tokenizer.all_special_ids)
         for teacher in teachers:
             teacher.model.eval().requires_grad_(False)
-        self.weights = recipe.weights(taught=bool(teachers))
+        self.weights = recipe.weights(taught=bool(teachers) or answers is not None)
+        if answers is not None:
+            _refuse_more_than_answers(recipe, self.weights)
         self.teachers = tuple(teachers) if any(w for n, w in self.weights.items() if n != "masked_lm") else ()
         #: Learns with the model, and is not kept: from the student's width to each teacher's.
         self.extra = nn.ModuleList(_widening(model, teacher.model) for teacher in self.teachers)
@@ -105,19 +116,9 @@ class MaskedWords:
                 )
         order = np.random.default_rng((recipe.seed, _HELD_OUT)).permutation(len(data))
         self.held_out, self.learnt = np.sort(order[:held_out]), np.sort(order[held_out:])
-        vocab_size = model.config.vocab_size
-        chances = (
-            smoothed_weights(data.counts(vocab_size), power=recipe.smoothing) if recipe.smoothing else None
-        )
-        self.masking = Masking(
-            vocab_size=vocab_size,
-            mask_token_id=tokenizer.mask_token_id,
-            special_ids=self.special_ids,
-            rate=recipe.mask_rate,
-            mask_share=recipe.mask_share,
-            keep_share=recipe.keep_share,
-            weights=chances,
-        )
+        self.masking = masking_of(data, tokenizer, model.config.vocab_size, recipe)
+        if answers is not None:
+            answers.refuse_others_than(what_is_asked(data, model.config.vocab_size, recipe))
 
     def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
         lengths = self.data.lengths[self.learnt]
@@ -136,7 +137,9 @@ class MaskedWords:
         recipe = self.recipe
         hidden, labels, beside = [], [], []
         for row in rows:
-            rng = sequence_rng(recipe.seed, epoch, int(row))
+            # Answers are about as many ways of hiding words as were asked about.
+            way = epoch % self.answers.epochs if self.answers and epoch != _HELD_OUT else epoch
+            rng = sequence_rng(recipe.seed, way, int(row))
             pair = self.masking(self.data[row], rng)
             hidden.append(pair[0])
             labels.append(pair[1])
@@ -151,7 +154,10 @@ class MaskedWords:
             compared_T |= heard_T & np.concatenate(beside)
         heard, compared = np.flatnonzero(heard_T), np.flatnonzero(compared_T)
         device = self.model.device
-        given = {"heard": heard, "compared": compared, "labels": labels_T[compared]}
+        given: dict[str, Any] = {"heard": heard, "compared": compared, "labels": labels_T[compared]}
+        if self.answers and epoch != _HELD_OUT:
+            words_TK, logs_TK = self.answers.about(rows, epoch)
+            given |= {"words": words_TK.astype(np.int64), "logs": logs_TK}
         return MicroBatch(
             {
                 "texts": pack(hidden),
@@ -214,6 +220,10 @@ class MaskedWords:
                     at = {} if name == "logits_error" else {"temperature": self.recipe.temperature}
                     value = teacher.weight * _OF_DISTRIBUTIONS[name](logits_TV, teacher_TV, **at)
                     found[name] = found[name] + value if name in found else value
+            if self.answers and wanted:
+                found["distribution"] = answers_sum(
+                    logits_TV, given["words"][rows], given["logs"][rows], temperature=self.recipe.temperature
+                )
             for name, value in found.items():
                 sums[name] += value.detach()
             return torch.stack([scales[name] * value for name, value in found.items()]).sum()
@@ -228,8 +238,8 @@ class MaskedWords:
     def _hidden(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
         at = given["heard"]
         compare = cosine_sum if self.recipe.hidden_loss == "cosine" else states_error_sum
-        pairs = layer_pairs(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)
-        found = [compare(heard.widen(states[i][at]), heard.states[j][at]) for i, j in pairs]
+        pairs = layer_map(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)  # type: ignore[arg-type]
+        found = [compare(heard.widen(states[i + 1][at]), heard.states[j + 1][at]) for i, j in pairs]
         return torch.stack(found).mean()
 
     def _relation(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
@@ -279,6 +289,17 @@ _OF_DISTRIBUTIONS: dict[str, Any] = {
 }
 
 
+def _refuse_more_than_answers(recipe: LanguageModelling, weights: Mapping[str, float]) -> None:
+    more = [name for name, weight in weights.items() if weight and name not in ("masked_lm", "distribution")]
+    if more or recipe.positions != "masked":
+        raise ConfigError(
+            "Answers that were kept are distributions over hidden words, and nothing else.",
+            received=", ".join(f"{name}_weight={weights[name]:g}" for name in more)
+            or f"positions={recipe.positions}",
+            remedy="Set those weights to 0, such as cosine_weight (--cosine-weight 0), and positions to masked.",
+        )
+
+
 def _zeros(device: torch.device) -> Sums:
     return defaultdict(lambda: torch.zeros((), device=device))
 
@@ -289,13 +310,6 @@ def _states(
     """The hidden states of a batch, text after text, [T, D]: of all layers, or the last ones alone."""
     output = model.encoder(given["texts"], output_hidden_states=layers, return_dict=True)
     return output.hidden_states if layers else (output.last_hidden_state,)
-
-
-def layer_pairs(student: int, teacher: int, kind: str) -> list[tuple[int, int]]:
-    """Which layer's states are compared with which of the teacher's, counted from 1; 0 are the embeddings."""
-    if kind == "last":
-        return [(student - i, teacher - i) for i in range(min(student, teacher))]
-    return [(i, round(i * teacher / student)) for i in range(student + 1)]
 
 
 def _widening(student: MaskedLanguageModel, teacher: MaskedLanguageModel) -> nn.Module:

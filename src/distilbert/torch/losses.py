@@ -32,6 +32,29 @@ def distribution_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: flo
     return temperature**2 * F.kl_div(student, teacher, reduction="sum", log_target=True)
 
 
+def answers_sum(student_TV: Tensor, words_TK: Tensor, logs_TK: Tensor, *, temperature: float) -> Tensor:
+    """``distribution_sum`` from a teacher's likeliest words, all the others being taken as one.
+
+    It is never more than the whole divergence, and is it where the others are the student's in the same
+    proportions.
+
+    Args:
+        student_TV: the student's logits.
+        words_TK: the teacher's likeliest words.
+        logs_TK: logarithms of their probabilities at the temperature, and of all others', [T, K + 1].
+        temperature: of both.
+    """
+    own_TV = F.log_softmax(_at_least_fp32(student_TV) / temperature, dim=-1)
+    logs_TK = logs_TK.to(own_TV.dtype)
+    found_TK = own_TV.gather(1, words_TK)
+    if words_TK.shape[1] < own_TV.shape[1]:
+        others_T = own_TV.scatter(1, words_TK, float("-inf")).logsumexp(-1)
+        found_TK = torch.cat([found_TK, others_T[:, None]], dim=1)
+    else:
+        logs_TK = logs_TK[:, :-1]
+    return temperature**2 * F.kl_div(found_TK, logs_TK, reduction="sum", log_target=True)
+
+
 def jensen_shannon_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: float) -> Tensor:
     """Divergence of both from their mean at a temperature, times its square, summed over the rows.
 

@@ -1,0 +1,59 @@
+"""Ask a teacher once about the words that will be hidden from its students.
+
+Its answers are kept on the disk: students then learn from them as often as one likes, without running it.
+
+  distilbert ask --teacher bert/ --text corpus.txt --out answers/
+  distilbert distill --teacher bert/ --answers answers/ --cosine-weight 0 \\
+      --text corpus.txt --layers 3 --out student/
+"""
+
+import argparse
+
+from distilbert.cli.display import Display
+from distilbert.cli.flags import add_machine, add_text, read_text
+from distilbert.core.recipe import LanguageModelling
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--teacher",
+        required=True,
+        metavar="MODEL",
+        help="a BERT or DistilBERT with its masked-language-model head",
+    )
+    add_text(parser, what="what the students will read")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the answers")
+    parser.add_argument(
+        "--recipe", default="default", help="of the students: a name, or a .toml or .json file (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, help="of the students, which decides what is hidden from them (0)"
+    )
+    parser.add_argument("--max-length", type=int, help="tokens of a text")
+    parser.add_argument("--temperature", type=float, help="of the distributions")
+    parser.add_argument("--epochs", type=int, help="ways of hiding words (as many as the recipe has epochs)")
+    parser.add_argument("--top", type=int, default=32, help="words of each answer (%(default)s)")
+    add_machine(parser)
+
+
+def run(args: argparse.Namespace, display: Display) -> None:
+    from distilbert.torch.asking import ask
+
+    recipe = LanguageModelling.read(args.recipe).with_changes(
+        seed=args.seed, max_length=args.max_length, temperature=args.temperature
+    )
+    answers = ask(
+        args.teacher,
+        read_text(args),
+        out=args.out,
+        recipe=recipe,
+        epochs=args.epochs,
+        top=args.top,
+        device=args.device,
+        progress=display.progress,
+    )
+    display.result(
+        f"{args.out}: answers to {answers.epochs} ways of hiding words, {answers.top} words each.\n"
+        f"Next: distilbert distill --answers {args.out} --cosine-weight 0, and the flags that you have given here",
+        answers.facts,
+    )
