@@ -1,9 +1,9 @@
-"""Ask a teacher once about the words that will be hidden from its students.
+r"""Ask a teacher once about the words that will be hidden from its students.
 
 Its answers are kept on the disk: students then learn from them as often as one likes, without running it.
 
   distilbert ask --teacher bert/ --text corpus.txt --out answers/
-  distilbert distill --teacher bert/ --answers answers/ --cosine-weight 0 \\
+  distilbert distill --teacher bert/ --answers answers/ --cosine-weight 0 \
       --text corpus.txt --layers 3 --out student/
 """
 
@@ -54,6 +54,6 @@ def run(args: argparse.Namespace, display: Display) -> None:
     )
     display.result(
         f"{args.out}: answers to {answers.epochs} ways of hiding words, {answers.top} words each.\n"
-        f"Next: distilbert distill --answers {args.out} --cosine-weight 0, and the flags that you have given here",
+        f"Next: distilbert distill --answers {args.out} --cosine-weight 0, with the flags given here",
         answers.facts,
     )

@@ -41,9 +41,7 @@ def masking_of(
         rate=recipe.mask_rate,
         mask_share=recipe.mask_share,
         keep_share=recipe.keep_share,
-        weights=smoothed_weights(data.counts(vocab_size), power=recipe.smoothing)
-        if recipe.smoothing
-        else None,
+        weights=smoothed,
         unit=recipe.masking,
         continues=continuing_pieces(tokenizer.get_vocab(), vocab_size=vocab_size) if whole_words else None,
     )

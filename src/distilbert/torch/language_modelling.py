@@ -296,7 +296,7 @@ def _refuse_more_than_answers(recipe: LanguageModelling, weights: Mapping[str, f
             "Answers that were kept are distributions over hidden words, and nothing else.",
             received=", ".join(f"{name}_weight={weights[name]:g}" for name in more)
             or f"positions={recipe.positions}",
-            remedy="Set those weights to 0, such as cosine_weight (--cosine-weight 0), and positions to masked.",
+            remedy="Set those weights to 0 (such as --cosine-weight 0), and positions to masked.",
         )
 
 

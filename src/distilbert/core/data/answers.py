@@ -6,7 +6,7 @@ logarithms of their probabilities at the recipe's temperature and of the probabi
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -64,7 +64,7 @@ class Answers:
             ) from None
         self._sequences = len(self._ends) // self.epochs
 
-    def about(self, rows: Sequence[int], epoch: int) -> tuple[Words, Logs]:
+    def about(self, rows: Iterable[int], epoch: int) -> tuple[Words, Logs]:
         """Answers at the hidden words of these sequences, in order: words [T, top], logarithms [T, top + 1].
 
         After the last epoch that was asked about comes the first one again.
