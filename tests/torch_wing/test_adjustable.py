@@ -329,6 +329,49 @@ def test_hooks_and_modes_outlive_another_attention() -> None:
     assert [block.attention.training for block in model.transformer.layer] == [True, False]
 
 
+def test_hooks_that_stand_in_a_forwards_place_outlive_another_attention() -> None:
+    """As accelerate and ``.compile()`` put them there: bound to the module, which therefore stays."""
+    from accelerate.hooks import ModelHook, add_hook_to_module
+
+    model, ids = build(), torch.ones(2, 5, dtype=torch.long)
+    for block in model.transformer.layer:
+        add_hook_to_module(block.attention, ModelHook())
+    ran = []
+    model.set_attention("eager")
+    for block in model.transformer.layer:
+        block.attention.dropout.register_forward_hook(lambda *_: ran.append("eager"))
+    answer(model, ids)
+    assert len(ran) == len(model.transformer.layer)
+    model.set_attention("flash_attention_2")
+    with pytest.raises(ConfigError, match="on a CUDA GPU"):
+        answer(model, ids)
+
+
+def test_pruning_one_layer_leaves_the_others_parameters() -> None:
+    model = build()
+    before = dict(model.named_parameters())
+    model.prune_heads({})
+    assert all(p is before[name] for name, p in model.named_parameters())
+    model.prune_heads({0: [1]})
+    new = {name for name, p in model.named_parameters() if p is not before[name]}
+    assert len(new) == 7
+    assert all(".layer.0.attention." in name for name in new)
+
+
+def test_what_is_wrapped_is_not_resized() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = build("ForMaskedLM")
+    get_peft_model(model, LoraConfig(r=2, target_modules=r".*layer\.0\.attention\.q_lin|.*word_embeddings"))
+    model.prune_heads({1: [0]})
+    with pytest.raises(ConfigError, match="Embedding in the place of one.*merge"):
+        model.resize_token_embeddings(70)
+    with pytest.raises(ConfigError, match="Linear in the place of one.*merge"):
+        model.prune_heads({0: [0]})
+    assert model.config.pruned_heads == {1: [0]}
+    assert model.config.vocab_size == 60
+
+
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 def test_who_silences_every_dropout_silences_the_attentions_too(implementation: str) -> None:
     model = build(attn_implementation=implementation, attention_dropout=0.5, dropout=0.5).train()

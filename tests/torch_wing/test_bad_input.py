@@ -63,11 +63,14 @@ def test_ids_outside_the_vocabulary(head: str, wrong: int, said: str) -> None:
     given = ids[None] if "Choice" in head else ids
     refused(
         lambda: MODELS[head](given, attention_mask=BOTH[None] if "Choice" in head else BOTH),
-        "0 to 59", f"the id {said} in row 1, column 2", "resize_token_embeddings(len(tokenizer))",
+        "0 to 59", f"the id {said} in row {'0, choice 1' if 'Choice' in head else '1'}, column 2",
+        "resize_token_embeddings(len(tokenizer))",
     )  # fmt: skip
     packed = distilbert.pack([[1, 2], [3, wrong]]) if head != "ForMultipleChoice" and wrong < 2**31 else None
     if packed is not None:
-        refused(lambda: MODELS[head](packed), f"the id {said}")
+        refused(lambda: MODELS[head](packed), f"the id {said} in text 1, token 1")
+        rows = distilbert.pack([[1, 2, 3, 4], [3, wrong], [5]], length=4)
+        refused(lambda: MODELS[head](rows), f"the id {said} in text 1, token 1")
 
 
 @pytest.mark.parametrize("head", MODELS)
@@ -250,3 +253,32 @@ def test_packed_batches_with_anything_beside_them() -> None:
     refused(lambda: MODEL(packed, output_attentions=True), "no attention weights", "padded rows")
     for head in ("ForMaskedLM", "ForTokenClassification"):
         refused(partial(MODELS[head], packed, labels=BOTH), "[T], text after text", "[2, 5] for a batch [5]")
+
+
+def test_what_is_no_tensor_or_no_number() -> None:
+    model, choices = MODELS["Model"], MODELS["ForMultipleChoice"]
+    refused(lambda: model(IDS, head_mask=[1, 1, 1, 1]), "head_mask must be a tensor", "a list")
+    refused(lambda: MODELS["ForMaskedLM"](IDS, head_mask=[1]), "head_mask must be a tensor")
+    refused(lambda: choices([[[1, 2], [3, 4]]]), "input_ids must be a tensor", "return_tensors='pt'")
+    refused(lambda: choices({"input_ids": IDS}), "input_ids must be a tensor", "**encoding")
+    refused(lambda: choices(inputs_embeds=[[[[1.0]]]]), "inputs_embeds must be a tensor")
+    refused(lambda: model(IDS, BOTH.to(torch.complex64)), "1 for live tokens", "complex64")
+    labels = IDS.to(torch.complex64)
+    refused(lambda: MODELS["ForMaskedLM"](IDS, labels=labels), "labels must be whole numbers", "complex64")
+    refused(lambda: distilbert.pack([[1, 2], [1.5]]), "whole numbers", "float64 in row 1")
+    refused(lambda: distilbert.pack(["text", "more"]), "whole numbers", "in row 0", "tokenizer")
+    refused(lambda: model.set_input_embeddings(None), "shape [60, 32]", "a NoneType", kind=ConfigError)
+    refused(lambda: build(activation=torch.nn.GELU), "activation", "an object", kind=ConfigError)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention"])
+def test_a_batch_without_any_live_token(implementation: str) -> None:
+    model = build(attn_implementation=implementation).eval()
+    with torch.no_grad():
+        assert not model(IDS, BOTH * 0)[0].any()
+
+
+def test_flash_is_not_told_of_padding_where_nothing_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build()
+    model.set_attention("flash_attention_2")
+    refused(lambda: model(IDS, BOTH * 0), "float16 or bfloat16, on a CUDA GPU", kind=ConfigError)

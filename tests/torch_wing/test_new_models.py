@@ -146,3 +146,16 @@ def test_an_answer_has_two_limits(tmp_path: Path) -> None:
     build("ForSequenceClassification", num_labels=3).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="num_labels must be 2"):
         distilbert.DistilBertForQuestionAnswering.from_pretrained(tmp_path)
+
+
+def test_a_sinusoidal_table_that_was_read_is_fixed_as_the_peers(tmp_path: Path) -> None:
+    transformers.DistilBertModel(
+        transformers.DistilBertConfig(**CONFIGS["sinusoidal"].to_dict())
+    ).save_pretrained(tmp_path)
+    ours, theirs = (
+        library.DistilBertModel.from_pretrained(tmp_path) for library in (distilbert, transformers)
+    )
+    for model in (ours, theirs):
+        assert not model.embeddings.position_embeddings.weight.requires_grad
+        assert model.embeddings.word_embeddings.weight.requires_grad
+    assert ours.num_parameters(only_trainable=True) == theirs.num_parameters(only_trainable=True)

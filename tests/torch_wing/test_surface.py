@@ -316,5 +316,5 @@ def test_arguments_by_place_mean_the_same(name: str, call: Callable[..., Any]) -
 
 def test_a_constructor_takes_a_configuration_by_name() -> None:
     for name in NAMES:
-        assert getattr(distilbert, name)(config=CONFIG).config is CONFIG
+        assert getattr(distilbert, name)(config=CONFIG).config == CONFIG
         assert list(inspect.signature(getattr(distilbert, name)).parameters) == ["config"]

@@ -387,6 +387,7 @@ def test_what_is_held_out_is_not_learnt_and_judges_both(parts) -> None:
     student, other = np.concatenate(student_TV)[at], np.concatenate(teacher_TV)[at]
     expected = {
         "masked_lm": reference.cross_entropy(student, labels[at]).mean(),
+        "teacher_masked_lm": reference.cross_entropy(other, labels[at]).mean(),
         "distribution": reference.distribution_loss(student, other, 1.0).mean(),
         "accuracy": (student.argmax(-1) == labels[at]).mean(),
         "agreement": (student.argmax(-1) == other.argmax(-1)).mean(),

@@ -124,3 +124,19 @@ def test_a_copied_table_is_not_the_tied_one_any_more(tmp_path: Path) -> None:
         assert difference(outputs(again, name), found[0][1]) <= ATOL
         merged = distilbert.DistilBertForMaskedLM.from_pretrained(tmp_path / f"{folder}-merged")
         assert difference(outputs(merged, name), found[0][1]) <= ATOL
+
+
+@pytest.mark.parametrize("modules", ["vocab_projector", "all-linear"])
+def test_adapters_of_a_tied_projection(modules: str, tmp_path: Path) -> None:
+    """The table stays the embeddings'; moving, saving and merging do what they do elsewhere."""
+    model = tiny("DistilBertForMaskedLM")
+    table = model.get_input_embeddings().weight
+    usual = outputs(model, "DistilBertForMaskedLM")
+    wrapped = get_peft_model(
+        model, LoraConfig(r=2, target_modules=["vocab_projector"] if modules != "all-linear" else modules)
+    )
+    wrapped.to("cpu").eval()
+    assert wrapped.base_model.model.get_input_embeddings().weight.data_ptr() == table.data_ptr()
+    wrapped.save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(tiny("DistilBertForMaskedLM"), tmp_path).eval()
+    assert difference(outputs(again, "DistilBertForMaskedLM"), usual) <= ATOL

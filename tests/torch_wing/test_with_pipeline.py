@@ -1,6 +1,7 @@
 """``pipeline(model=ours, tokenizer=ours)`` of the peer's: the answers of its own two."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,12 @@ def test_feature_extraction_reads_tuples(both: tuple[Any, Any]) -> None:
     )
     assert same(ours, theirs)
     assert len(ours) == len(TEXTS)
+
+
+def test_a_pipeline_is_saved(both: tuple[Any, Any], tmp_path: Path) -> None:
+    ours = pipeline(
+        "fill-mask", model=tiny("DistilBertForMaskedLM", vocab_size=len(both[0])), tokenizer=both[0]
+    )
+    ours.save_pretrained(tmp_path)
+    again = pipeline("fill-mask", model=str(tmp_path))
+    assert same(again("it is [MASK]"), ours("it is [MASK]"))

@@ -212,3 +212,12 @@ def test_what_a_run_saves_becomes_a_model_folder(both: tuple[Any, Any], tmp_path
     given = distilbert.AutoTokenizer.from_pretrained(folder)(TEXTS[0], return_tensors="pt")
     with torch.no_grad():
         assert torch.equal(model(**given).logits, ours.model.eval()(**given).logits)
+
+
+def test_noise_on_embeddings_is_of_rows(both: tuple[Any, Any], tmp_path: Path) -> None:
+    """It is measured from [B, S, D], which texts laid end to end have not."""
+    _, rows, collate, fields = JOBS["classes"]
+    model = tiny("DistilBertForSequenceClassification", vocab_size=len(both[0]), **fields)
+    model.set_attention("sdpa", packing=False)
+    run = trainer(model, both[0], rows(both[0]), collate(both[0]), tmp_path, neftune_noise_alpha=5)
+    assert torch.isfinite(torch.tensor(run.train().training_loss))

@@ -10,7 +10,7 @@ Its answers are kept on the disk: students then learn from them as often as one 
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_text, read_text
+from distilbert.cli.flags import add_machine, add_recipe_name, add_text, read_text
 from distilbert.core.recipe import LanguageModelling
 
 
@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_text(parser, what="what the students will read")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the answers")
-    parser.add_argument(
-        "--recipe", default="default", help="of the students: a name, or a .toml or .json file (%(default)s)"
-    )
+    add_recipe_name(parser)
     parser.add_argument(
         "--seed", type=int, help="of the students, which decides what is hidden from them (0)"
     )

@@ -27,6 +27,8 @@ class Display(AbstractContextManager["Display"]):
         from rich.console import Console
 
         self.json = json
+        #: What a signal asked for: raised at the next progress, if it was not before.
+        self.stop: BaseException | None = None
         self._quiet, self._heard = quiet or not heard, heard
         self._out = Console(highlight=False, soft_wrap=True, emoji=False)
         self._err = Console(stderr=True, highlight=False, emoji=False)
@@ -35,6 +37,8 @@ class Display(AbstractContextManager["Display"]):
 
     def progress(self, stage: str, done: int, total: int | None, facts: Mapping[str, float]) -> None:
         """A ``Progress``: draws how far a stage is, with the time that is left."""
+        if self.stop is not None:
+            raise self.stop
         if self._bars:
             self._bars.show(stage, done, total, facts)
         elif not self._quiet:

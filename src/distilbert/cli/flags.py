@@ -10,7 +10,7 @@ from distilbert.cli.display import Display
 from distilbert.core import output
 from distilbert.core.data.masking import UNITS
 from distilbert.core.data.texts import TextFiles
-from distilbert.core.recipe import Training
+from distilbert.core.recipe import LanguageModelling, Training
 from distilbert.errors import ConfigError
 
 #: Hours, minutes and seconds.
@@ -111,6 +111,14 @@ def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Rec
 def how_to_run(args: argparse.Namespace) -> dict[str, Any]:
     """What the flags say of a run that is none of its recipe."""
     return {"out": args.out, "force": args.force, "resume": args.resume, "budget": args.budget}
+
+
+def add_recipe_name(parser: argparse.ArgumentParser) -> None:
+    """The recipe of a language model, for commands that only look at it."""
+    named = ", ".join(LanguageModelling.named)
+    parser.add_argument(
+        "--recipe", default="default", help=f"of the students: {named}, or a file of its fields (%(default)s)"
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

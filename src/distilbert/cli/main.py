@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from io import TextIOWrapper
 from types import FrameType
 
@@ -17,6 +18,7 @@ from distilbert.cli import (
     ask,
     convert,
     distill,
+    doctor,
     evaluate,
     finetune,
     info,
@@ -33,8 +35,8 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, ask, distill, shrink, finetune, evaluate, predict, info, train_tokenizer, trim,
-    convert,
+    quickstart, pretrain, doctor, ask, distill, shrink, finetune, evaluate, predict, info, train_tokenizer,
+    trim, convert,
 )  # fmt: skip
 
 
@@ -48,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     try:
-        signal.signal(signal.SIGTERM, _terminate)
         for stream in (sys.stdout, sys.stderr):
             # A terminal of another alphabet shows what it cannot print as escapes, and goes on.
             if isinstance(stream, TextIOWrapper):
@@ -58,8 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Of several processes, as torchrun starts them, the first is heard.
         heard = os.environ.get("RANK", "0") == "0"
         with Display(quiet=args.quiet, json=args.json, heard=heard) as display:
-            status = _run(args, display)
-            sys.stdout.flush()
+            stops = {signal.SIGINT: KeyboardInterrupt(), signal.SIGTERM: SystemExit(143)}
+            before = {
+                number: signal.signal(number, partial(_stop, display, stops[number])) for number in stops
+            }
+            try:
+                status = _run(args, display)
+                sys.stdout.flush()
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
             return status
     except KeyboardInterrupt:
         print("Stopped. Nothing was overwritten.", file=sys.stderr)
@@ -123,11 +132,10 @@ def _run(args: argparse.Namespace, display: Display) -> int:
     try:
         if hasattr(args, "threads"):
             _start_torch(args.threads, display)
-        args.command.run(args, display)
+        return args.command.run(args, display) or 0
     except DistilBertError as error:
         display.fail(str(error))
         return 1 if isinstance(error, TrainingError) else 2
-    return 0
 
 
 def _start_torch(threads: int | None, display: Display) -> None:
@@ -143,6 +151,8 @@ def _start_torch(threads: int | None, display: Display) -> None:
     display.progress("start PyTorch", 1, 1, {})
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    # An exception unwinds the run, so that its partial output is removed.
-    raise SystemExit(128 + number)
+def _stop(display: Display, stop: BaseException, number: int, frame: FrameType | None) -> None:
+    # An exception unwinds the run, so that its partial output is removed. A library may catch it, or it is
+    # raised where Python ignores exceptions; then the next progress raises it again.
+    display.stop = stop
+    raise stop

@@ -360,7 +360,7 @@ class EncoderConfig(Publishable):
         """One whose fields, lists and names of labels too, are changed on their own."""
         other = object.__new__(type(self))
         for name, value in vars(self).items():
-            vars(other)[name] = value if callable(value) else deepcopy(value)
+            vars(other)[name] = deepcopy(value) if isinstance(value, dict | list) else value
         return other
 
     __hash__ = None  # type: ignore[assignment]  # mutable, so never a dictionary's key

@@ -110,6 +110,10 @@ class Publishable:
             ConfigError: arguments that say how to push, and nothing to be pushed.
             OutputError: as ``push_to_hub``.
         """
+        # A pipeline gives its model's choice to its tokenizer, too, which has no weights to make it of.
+        pushing = {
+            name: value for name, value in pushing.items() if name != "safe_serialization" or push_to_hub
+        }
         if push_to_hub:
             where, others = hub_keywords(pushing)
             repo_id = others.pop("repo_id", None) or Path(save_directory).resolve().name

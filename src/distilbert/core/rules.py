@@ -130,6 +130,10 @@ def optional(rule: Rule) -> Rule:
 
 def activation(name: str, value: Any) -> Any:
     """A published activation's name, or a callable (PyTorch only; it cannot be saved)."""
+    if isinstance(value, type):
+        _refuse(
+            name, value, "a published activation's name, or a function of a tensor (of a class, an object)"
+        )
     return value if callable(value) else one_of(ACTIVATIONS)(name, value)
 
 

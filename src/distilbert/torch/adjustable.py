@@ -64,10 +64,12 @@ class Adjustable:
 
     def _refuse_size(self, table: nn.Module) -> None:
         wanted = [self.config.vocab_size, self.config.dim]
-        if list(table.weight.shape) != wanted:  # type: ignore[arg-type]
+        weight = getattr(table, "weight", None)
+        found = list(weight.shape) if isinstance(weight, Tensor) else f"a {type(table).__name__}"
+        if found != wanted:
             raise ConfigError(
                 f"A table of this model's words has the shape {wanted}.",
-                received=f"{list(table.weight.shape)}",  # type: ignore[arg-type]
+                received=f"{found}",
                 remedy="For another number of words call resize_token_embeddings first.",
             )
 
@@ -99,6 +101,7 @@ class Adjustable:
             ConfigError: a number that is no size, or none that the padding id is below.
         """
         words = self.get_input_embeddings()
+        _refuse_wrapped(words, *filter(None, [self.get_output_embeddings()]))
         count = words.num_embeddings if new_num_tokens is None else new_num_tokens
         count = rules.integer(self.config.pad_token_id + 1)("new_num_tokens", count)
         if pad_to_multiple_of is not None:
@@ -133,6 +136,7 @@ class Adjustable:
         """
         count = rules.integer(1)("new_num_position_embeddings", new_num_position_embeddings)
         table = self.get_position_embeddings()
+        _refuse_wrapped(table)
         sinusoidal = getattr(self.config, "sinusoidal_pos_embds", False)
         kept = min(table.num_embeddings, count)
         table.weight = _resized(table.weight, count, spread=self.config.initializer_range)
@@ -160,6 +164,9 @@ class Adjustable:
             one = {layer + layers if layer in range(-layers, 0) else layer: heads}
             for place, numbers in rules.heads_by_layer("heads_to_prune", one).items():
                 pruned.setdefault(place, set()).update(numbers)
+        for layer in pruned:
+            for changed in self.encoder._attentions[layer : layer + 1]:
+                _refuse_wrapped(changed.q_lin, changed.k_lin, changed.v_lin, changed.out_lin)
         before = self.config.pruned_heads
         self.config.pruned_heads = {layer: sorted(heads) for layer, heads in pruned.items()}
         try:
@@ -227,6 +234,21 @@ class Adjustable:
         if self._input_hook is not None:
             self._input_hook.remove()
             self._input_hook = None
+
+
+def _refuse_wrapped(*modules: nn.Module) -> None:
+    """Refuse to change the weights of what something else stands around.
+
+    Raises:
+        ConfigError: adapters, or another library's module, in the place of a plain one.
+    """
+    for module in modules:
+        if "weight" not in module._parameters:
+            raise ConfigError(
+                "Tables and heads are changed of plain modules.",
+                received=f"a {type(module).__name__} in the place of one",
+                remedy="Change them first and wrap the model afterwards, or merge its adapters.",
+            )
 
 
 def _resized(old: Tensor, rows: int, *, spread: float | None) -> nn.Parameter:

@@ -48,6 +48,7 @@ class SelfAttention(nn.Module):
         self.v_lin = nn.Linear(config.dim, inside)
         self.out_lin = nn.Linear(inside, config.dim)
         self._unpruned = config.n_heads
+        self.set_up()
 
     @property
     def n_heads(self) -> int:
@@ -60,6 +61,14 @@ class SelfAttention(nn.Module):
     @property
     def pruned_heads(self) -> set[int]:
         return set(range(self._unpruned)) - set(self.heads)
+
+    def set_up(self) -> None:
+        """Find what this implementation computes with."""
+
+    def become(self, kind: type["SelfAttention"]) -> None:
+        """Another implementation, in place: what wraps its projections, its hooks and its mode stay."""
+        self.__class__ = kind
+        self.set_up()
 
     def keep(self, heads: Sequence[int]) -> None:
         """Let go of the other heads; these are some of its own, by their numbers in the unpruned model."""
@@ -107,9 +116,12 @@ class SelfAttention(nn.Module):
             context = context_BNSH[:, :, 0] if first_only else context_BNSH.transpose(1, 2)
         if head_mask_N is not None:
             head_mask_N = head_mask_N[self.heads].to(context.dtype)
-            context = context * head_mask_N[:, None]
-            if weights_BNSS is not None:
+            if with_weights and weights_BNSS is not None:
+                # The weights that are shown are those that are used, as whoever differentiates them expects.
                 weights_BNSS = weights_BNSS * head_mask_N[:, None, None]
+                context = (weights_BNSS @ v.transpose(1, 2)).transpose(1, 2)
+            else:
+                context = context * head_mask_N[:, None]
         return self.out_lin(context.flatten(-2)), weights_BNSS if with_weights else None
 
     def attend(

@@ -60,7 +60,7 @@ class AutoModel:
                 received=f"a {type(config).__name__}",
                 remedy="Give it one of them, or use the model's own class.",
             )
-        dtype = changes.pop("dtype", None) or changes.pop("torch_dtype", None)
+        dtype = changes.pop("dtype", None) or changes.pop("torch_dtype", None) or config.dtype
         return kind(changed(config, changes)).to(chosen_dtype(dtype, config, StateDict({})))
 
 

@@ -1,9 +1,12 @@
 """What a call gives a model, checked and laid out: the model's edge, where padding goes out."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,8 +110,8 @@ def read(
             raise _too_long(config, shape[1])
     else:
         position_ids = _positions(config, position_ids, shape, checked=not recording)
-    if input_ids is not None and _has_values(input_ids):
-        _check_ids(config, input_ids)
+    if input_ids is not None and has_values(input_ids):
+        check_ids(config, input_ids)
     token_type_ids = _token_types(config, token_type_ids, shape)
     batch = Batch(
         Padded(), input_ids, inputs_embeds, position_ids, token_type_ids, first_only=reading.first_only
@@ -129,7 +132,13 @@ def _masked(
             remedy="Give one number a token: 1 for live ones, 0 for padding; or a mask for each pair of "
             f"tokens, {[shape[0], 1, shape[1], shape[1]]}.",
         )
-    if _has_values(attention_mask) and not bool(((attention_mask == 0) | (attention_mask == 1)).all()):
+    if attention_mask.is_complex():
+        raise DataError(
+            "attention_mask holds 1 for live tokens and 0 for padding.",
+            received=_type(attention_mask),
+            remedy="Give whole numbers or booleans.",
+        )
+    if has_values(attention_mask) and not bool(((attention_mask == 0) | (attention_mask == 1)).all()):
         raise DataError(
             "attention_mask holds 1 for live tokens and 0 for padding.",
             received=f"others, up to {attention_mask.abs().max():g} in size",
@@ -142,7 +151,12 @@ def _masked(
     lengths = live_BS.sum(dim=1).tolist()
     if min(lengths, default=0) == shape[1]:
         return batch
-    if not reading.packing or reading.weights or not any(lengths):
+    if not any(lengths):
+        # Nothing of it is shown, so that no kernel needs to know what is padding.
+        unmasked = Padded(live_BS)
+        unmasked.columns = None
+        return replace(batch, layout=unmasked)
+    if not reading.packing or reading.weights:
         return replace(batch, layout=Padded(live_BS))
     layout, columns_T = Packed.of_rows(live_BS, lengths)
 
@@ -181,7 +195,7 @@ def _read_packed(
         return layout.gather(torch.from_numpy(rows.ravel()[order]).to(device))
 
     input_ids, position_ids = torch.from_numpy(given.input_ids), torch.from_numpy(given.position_ids)
-    _check_ids(config, input_ids)
+    check_ids(config, input_ids, where=partial(_in_pack, given))
     _check_positions(config, position_ids)
     return Batch(
         layout,
@@ -190,6 +204,13 @@ def _read_packed(
         laid_out(given.position_ids),
         first_only=reading.first_only,
     )
+
+
+def _in_pack(given: PackedBatch, place: list[int]) -> str:
+    text = int(given.segment_ids[tuple(place)])
+    row, column = place
+    before = np.count_nonzero(given.segment_ids[row, :column] == text)
+    return f"text {text - 1}, token {before}" if text else f"the padding of row {row}, column {column}"
 
 
 def refuse_others(**given: Any) -> None:
@@ -232,13 +253,22 @@ def _shape(config: EncoderConfig, input_ids: Tensor | None, inputs_embeds: Tenso
     return rows, length
 
 
-def _check_ids(config: EncoderConfig, input_ids: Tensor) -> None:
+def check_ids(
+    config: EncoderConfig, input_ids: Tensor, *, where: Callable[[list[int]], str] | None = None
+) -> None:
+    """Refuse ids outside the vocabulary, by where they stand in what the caller gave.
+
+    Raises:
+        DataError: there is one.
+    """
     wrong = (input_ids < 0) | (input_ids >= config.vocab_size)
     if bool(wrong.any()):
-        row, column = wrong.nonzero()[0].tolist()
+        place = wrong.nonzero()[0].tolist()
+        names = ("row", "column") if len(place) == 2 else ("row", "choice", "column")
+        where = where or (lambda place: ", ".join(f"{n} {i}" for n, i in zip(names, place, strict=True)))
         raise DataError(
             f"Every id must be in the vocabulary, 0 to {config.vocab_size - 1}.",
-            received=f"the id {int(input_ids[row, column])} in row {row}, column {column}",
+            received=f"the id {int(input_ids[tuple(place)])} in {where(place)}",
             remedy="Use the tokenizer that was saved with the model; after adding tokens to it, "
             "model.resize_token_embeddings(len(tokenizer)).",
         )
@@ -254,7 +284,7 @@ def _positions(
             received=f"{_type(position_ids)} {list(position_ids.shape)} for a batch {list(shape)}",
             remedy="Give one number a token.",
         )
-    if checked and _has_values(position_ids):
+    if checked and has_values(position_ids):
         _check_positions(config, position_ids)
     return position_ids.expand(shape)
 
@@ -294,7 +324,7 @@ def _token_types(
             remedy="Give one number a token, or leave them out.",
         )
     types = config.type_vocab_size if isinstance(config, BertConfig) else 1
-    if _has_values(token_type_ids) and token_type_ids.numel():
+    if has_values(token_type_ids) and token_type_ids.numel():
         low, high = int(token_type_ids.min()), int(token_type_ids.max())
         if low < 0 or high >= types:
             raise DataError(
@@ -351,7 +381,7 @@ def _pair_mask(config: EncoderConfig, mask: Tensor, shape: tuple[int, ...], read
     return mask | ~mask.any(dim=-1, keepdim=True)
 
 
-def _has_values(x: Tensor) -> bool:
+def has_values(x: Tensor) -> bool:
     return x.device.type == "cpu" and not is_recording()
 
 

@@ -5,6 +5,7 @@ And ``Pretrainer``: the same run without a teacher, which makes teachers and is 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from distilbert.core.students import Init, StudentShape
 from distilbert.core.surgery import require_language_model, student_arrays
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.weight_files import Arrays
+from distilbert.torch.device import pick_device
+from distilbert.torch.doctor import Finding, examine
 from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hidden_words import corpus_of
@@ -121,6 +124,10 @@ class Distiller:
             device=self.device,
             progress=self.progress,
         )
+
+    def examine(self, texts: Source) -> Sequence[Finding]:
+        """What is likely wrong with this run; nothing is trained, and nothing written."""
+        return self._prepare(texts, pick_device(self.device)).examine()
 
     def _prepare(self, texts: Source, device: torch.device) -> Job:
         folder = local_folder(self.teacher)
@@ -233,14 +240,16 @@ def _job(
     answers: Answers | None = None,
 ) -> Job:
     held_out = min(recipe.held_out, len(data) // _LEAST_LEARNT)
+    objective = MaskedWords(model, teachers, data, tokenizer, recipe, held_out=held_out, answers=answers)
     return Job(
         stage,
         model,
         tokenizer,
-        MaskedWords(model, teachers, data, tokenizer, recipe, held_out=held_out, answers=answers),
+        objective,
         recipe,
         recipe.total_steps(len(data) - held_out, tokens=int(data.lengths.sum())),
         facts={**facts, "text": data.facts()},
+        examine=partial(examine, objective, tokenizer),
     )
 
 

@@ -20,10 +20,10 @@ from distilbert.core.outputs import BaseModelOutput
 from distilbert.core.parameters import kept_heads
 from distilbert.errors import ConfigError, DataError
 from distilbert.torch.attention import SelfAttention
-from distilbert.torch.batch import Batch, Reading, read
+from distilbert.torch.batch import Batch, Reading, read, refuse_others
 from distilbert.torch.embeddings import Embeddings
 from distilbert.torch.implementations import attention, attention_class
-from distilbert.torch.layout import Layout
+from distilbert.torch.layout import Layout, Padded
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.recording import sizes
 
@@ -125,12 +125,18 @@ class Transformer(nn.Module):
         Returns:
             States as the layout says; with ``first_only`` the last ones are those of first tokens alone.
         """
+        # What is shown is then what the next block reads, so that it can be differentiated.
+        on_the_way = output_hidden_states and torch.is_grad_enabled()
+        if on_the_way:
+            x = layout.in_place_restored(x)
         states, attentions = [x], []
         last = len(self.layer) - 1
         for i, block in enumerate(self.layer):
             head_mask_N = None if head_mask_LN is None else head_mask_LN[i]
             run = self.recompute or _run if self.training else _run
             x, weights_BNSS = run(block, x, layout, head_mask_N, output_attentions, first_only and i == last)
+            if on_the_way:
+                x = layout.in_place_restored(x)
             if output_hidden_states:
                 states.append(x)
             attentions.append(weights_BNSS)
@@ -196,6 +202,7 @@ class Encoder(PreTrainedModel):
             ConfigError: the attention cannot do what is asked of it.
             DataError: shapes or values that do not fit the model.
         """
+        refuse_others(head_mask=head_mask)
         attentions = chosen(output_attentions, self.config.output_attentions)
         hidden_states = chosen(output_hidden_states, self.config.output_hidden_states)
         batch = input_ids if isinstance(input_ids, Batch) else None
@@ -207,6 +214,7 @@ class Encoder(PreTrainedModel):
                 position_ids,
                 token_type_ids,
                 output_attentions=attentions,
+                output_hidden_states=hidden_states,
             )
         output: BaseModelOutput = self.transformer(
             self.embeddings(batch),
@@ -233,6 +241,7 @@ class Encoder(PreTrainedModel):
         token_type_ids: Tensor | None = None,
         *,
         output_attentions: bool = False,
+        output_hidden_states: bool = False,
         first_only: bool = False,
     ) -> Batch:
         """What ``forward`` is given, checked and laid out; ``forward`` takes it in the place of it all."""
@@ -243,9 +252,11 @@ class Encoder(PreTrainedModel):
                 received="output_attentions=True",
                 remedy="Choose sdpa or eager: model.set_attention('sdpa').",
             )
+        # States that were put back into rows are copies, which nothing was computed from.
+        packing = self.packing and not (output_hidden_states and torch.is_grad_enabled())
         return read(
             self.config,
-            Reading(self.packing, kind.takes_pair_masks, output_attentions, first_only),
+            Reading(packing, kind.takes_pair_masks, output_attentions, first_only),
             input_ids=input_ids,
             attention_mask=attention_mask,
             inputs_embeds=inputs_embeds,
@@ -261,21 +272,21 @@ class Encoder(PreTrainedModel):
     def _set_attention(self, implementation: str, packing: bool | None) -> None:
         kind = attention_class(implementation)
         packing = None if packing is None else rules.flag("packing", packing)
-        # All are built before one is put in its place: what fails leaves the model as it was.
+        # What one of them refuses leaves the model as it was.
         with torch.device("meta"):
-            made = [kind(self.config, layer=i) for i in range(len(self._attentions))]
+            kind(self.config, layer=0)
         self.config.attn_implementation = implementation
         if packing is not None:
             self.packing = packing
-        for block, new in zip(self.transformer.layer, made, strict=True):
-            # Its projections, whatever wraps them, its hooks and its mode.
-            new.__dict__ = {**vars(new), **vars(block.attention)}
-            block.attention = new
+        for one in self._attentions:
+            one.become(kind)
 
     def _prune(self) -> None:
         """Let go of the heads that the configuration says are pruned."""
-        for i, pruned in enumerate(self._attentions):
-            pruned.keep(kept_heads(self.config, i))
+        for i, one in enumerate(self._attentions):
+            kept = kept_heads(self.config, i)
+            if kept != one.heads:
+                one.keep(kept)
 
     def _set_recomputing(self, how: dict[str, Any] | None) -> None:
         self.transformer.recompute = None if how is None else partial(checkpoint, **how)
@@ -283,7 +294,9 @@ class Encoder(PreTrainedModel):
 
 def restored(states: tuple[Tensor, ...] | None, layout: Layout) -> tuple[Tensor, ...] | None:
     """Hidden states in the shape of the batch that they came from."""
-    return None if states is None else tuple(layout.restore(state) for state in states)
+    if states is None or (isinstance(layout, Padded) and torch.is_grad_enabled()):  # they are, from the start
+        return states
+    return tuple(layout.restore(state) for state in states)
 
 
 def chosen(asked: bool | None, usual: bool) -> bool:

@@ -60,6 +60,7 @@ class HeadedModel(PreTrainedModel):
         output_hidden_states: bool | None,
     ) -> tuple[Batch, BaseModelOutput]:
         """The batch as it lies, and its states; of first tokens only, where the head reads no others."""
+        refuse_others(head_mask=head_mask)
         attentions = chosen(output_attentions, self.config.output_attentions)
         hidden_states = chosen(output_hidden_states, self.config.output_hidden_states)
         batch = self.encoder.batch(
@@ -69,6 +70,7 @@ class HeadedModel(PreTrainedModel):
             position_ids,
             token_type_ids,
             output_attentions=attentions,
+            output_hidden_states=hidden_states,
             first_only=self.head.reads_one_token and not (attentions or hidden_states),
         )
         encoded = self.encoder(

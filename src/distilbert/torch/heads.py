@@ -21,7 +21,7 @@ from distilbert.core.outputs import (
 )
 from distilbert.core.parameters import Head
 from distilbert.errors import ConfigError, DataError
-from distilbert.torch.batch import Batch
+from distilbert.torch.batch import Batch, check_ids, has_values, refuse_others
 from distilbert.torch.encoder import activation
 from distilbert.torch.headed import HeadedModel, labels_of
 from distilbert.torch.losses import choice_loss, classification_loss, span_loss, token_loss
@@ -42,7 +42,8 @@ class MaskedLanguageModel(HeadedModel):
     def tie_weights(self) -> None:
         table = self.get_input_embeddings()
         # What wraps a table, as adapters do, has the weight of whichever copy is active: not what was tied.
-        if self.config.tie_word_embeddings and "weight" in table._parameters:
+        plain = "weight" in table._parameters and "weight" in self.vocab_projector._parameters
+        if self.config.tie_word_embeddings and plain:
             self.vocab_projector.weight = table.weight
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -188,8 +189,17 @@ class MultipleChoiceModel(_FirstTokenModel):
         """
         choices = None
         if not isinstance(input_ids, PackedBatch):
+            refuse_others(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                inputs_embeds=inputs_embeds,
+                position_ids=position_ids,
+                token_type_ids=token_type_ids,
+            )
             given = input_ids if input_ids is not None else inputs_embeds
             choices = _choices(given, axes=3 if input_ids is not None else 4)
+            if input_ids is not None and has_values(input_ids):
+                check_ids(self.config, input_ids)
         batch, encoded = self._encode(
             _flat(input_ids, 2), _flat_mask(attention_mask), head_mask, _flat(inputs_embeds, 3),
             _flat(position_ids, 2), _flat(token_type_ids, 2), output_attentions, output_hidden_states,

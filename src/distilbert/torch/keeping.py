@@ -60,10 +60,7 @@ class RunKeeper:
         if self._copies.found is None:
             return
         folder, facts = self._copies.found.folder, self._copies.found.facts
-        fixed = [p for p in course.model.parameters() if not p.requires_grad]
         report = course.model.load(folder, dtype=course.model.dtype)
-        for parameter in fixed:
-            parameter.requires_grad_(False)
         if report.missing:
             raise CheckpointError(
                 "A checkpoint must hold the whole model.",

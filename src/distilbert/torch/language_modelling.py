@@ -256,8 +256,8 @@ class MaskedWords:
     def judge(self, batch: MicroBatch) -> tuple[Sums, dict[str, int]]:
         """How well hidden words are told, and how far from the first teacher: sums, and what divides them.
 
-        ``masked_lm`` and ``distribution`` in nats (the latter at temperature 1), ``accuracy`` of the most
-        likely word, and ``agreement`` of both models' most likely words.
+        ``masked_lm``, ``teacher_masked_lm`` and ``distribution`` in nats (the last at temperature 1),
+        ``accuracy`` of the most likely word, and ``agreement`` of both models' most likely words.
         """
         given, sums = batch.given, _zeros(self.model.device)
         scored = torch.nonzero(given["labels"] != IGNORED_LABEL)[:, 0]
@@ -273,6 +273,7 @@ class MaskedWords:
                 for teacher, states_TD in told:
                     teacher_TV = teacher.model.token_logits(states_TD[rows])
                     sums["distribution"] += distribution_sum(logits_TV, teacher_TV, temperature=1.0)
+                    sums["teacher_masked_lm"] += cross_entropy_sum(teacher_TV, labels[rows])
                     sums["agreement"] += (best == teacher_TV.argmax(-1)).sum()
                 return logits_TV.new_zeros(())
 

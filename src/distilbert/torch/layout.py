@@ -47,6 +47,10 @@ class Padded:
         live = self.live_BS.reshape(*self.live_BS.shape, *[1] * (x_BS.dim() - 2))
         return x_BS.masked_fill(~live, fill)
 
+    def in_place_restored(self, x_BS: Tensor) -> Tensor:
+        """``restore``, where that is possible between two blocks."""
+        return self.restore(x_BS)
+
     def restore_through(self, compute: Callable[[Tensor], Tensor], x_BSD: Tensor, width: int) -> Tensor:
         """``restore`` of what ``compute`` makes of each token, so many numbers wide."""
         return self.restore(compute(x_BSD))
@@ -129,6 +133,10 @@ class Packed:
         """In the shape of the batch that the texts came from, with ``fill`` at padding."""
         whole = x_T.new_full((self._size, *x_T.shape[1:]), fill)
         return whole.index_copy_(0, self.places, x_T).unflatten(0, self.shape)
+
+    def in_place_restored(self, x_T: Tensor) -> Tensor:  # nothing here is padding
+        """The same."""
+        return x_T
 
     def restore_through(self, compute: Callable[[Tensor], Tensor], x_TD: Tensor, width: int) -> Tensor:
         """``restore`` of what ``compute`` makes of each token, so many numbers wide.

@@ -145,8 +145,7 @@ def fill(model: nn.Module, source: Source, places: Mapping[str, str]) -> dict[st
     cast: dict[str, str] = {}
     with torch.no_grad():
         for key, name in places.items():
-            # A sinusoidal table is fixed only while it is nobody's weights.
-            tensor = tensors[key].requires_grad_(True)
+            tensor = tensors[key]
             for rows, piece in source.pieces(name):
                 part = piece if isinstance(piece, Tensor) else as_tensor(piece)
                 (tensor[rows] if tensor.ndim else tensor[None]).copy_(part)

@@ -218,7 +218,7 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tenso
 
 def whole_numbers(labels: Tensor, what: str) -> Tensor:
     """Labels in the type in which ``IGNORED_LABEL`` is a number of its own."""
-    if labels.is_floating_point() or labels.dtype == torch.bool:
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise DataError(
             f"{what} must be whole numbers.",
             received=str(labels.dtype).removeprefix("torch."),

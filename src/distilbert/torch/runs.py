@@ -1,10 +1,11 @@
 """The outside of every training job: seed, output folder, copies to go on from, budget, and rehearsal."""
 
 import json
+import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -25,6 +26,8 @@ from distilbert.torch.keeping import RunKeeper
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added, processes
 from distilbert.torch.train import Objective, TrainingLog, judge, train
+
+logger = logging.getLogger(__name__)
 
 #: Steps of a rehearsal: the first pays for warming up, the median of the others is the speed.
 _REHEARSED = 4
@@ -51,6 +54,8 @@ class Job:
     facts: dict[str, Any] = field(default_factory=dict)
     #: Adds what is known only after the training, such as scores.
     conclude: Callable[[], dict[str, Any]] = dict
+    #: What is likely wrong with it.
+    examine: Callable[[], Sequence[Any]] = tuple
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ def complete(
         with _seeded(recipe.seed + together.rank):
             job = prepare(together.device)
             facts = {**job.facts, "recipe": recipe.facts()}
+            if first and copies.found is None:
+                for finding in job.examine():
+                    logger.warning("%s", finding)
             noted = json.loads(json.dumps({**facts, "weights": fingerprint(job.model.arrays())}))
             total_steps = _total_steps(job, copies, noted, started, budget, together)
             log = train(

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilbert.core.config import EncoderConfig
 from distilbert.errors import ConfigError, MissingExtraError
 from distilbert.torch.attention import SelfAttention
 from distilbert.torch.layout import Packed
@@ -50,8 +49,7 @@ class FlashAttention(SelfAttention):
 
     implementation = "flash_attention_2"
 
-    def __init__(self, config: EncoderConfig, *, layer: int) -> None:
-        super().__init__(config, layer=layer)
+    def set_up(self) -> None:
         self._kernel = find_kernel()
 
     def attend(

@@ -74,6 +74,14 @@ def pack(rows: Sequence[Sequence[int] | Ids], *, length: int | None = None) -> P
     Raises:
         DataError: no rows, an empty one, or one that is longer than ``length``.
     """
+    for number, text in enumerate(rows):
+        kind = text.dtype if isinstance(text, np.ndarray) else np.asarray(text).dtype
+        if len(text) and kind.kind not in "iu":
+            raise DataError(
+                "Texts are packed as rows of ids, which are whole numbers.",
+                received=f"{kind} in row {number}",
+                remedy="Give what a tokenizer has made of them: tokenizer(texts)['input_ids'].",
+            )
     lengths = [len(row) for row in rows]
     if not lengths or not all(lengths):
         raise DataError(

@@ -1,0 +1,118 @@
+"""What is likely wrong with a run of hidden words, before hours go into it: a sentence and a remedy each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from distilbert.core.data.corpus import Corpus
+from distilbert.core.recipe import LanguageModelling
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.torch.device import autocast
+from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.language_modelling import MaskedWords
+
+#: Sequences that are looked at; their rows are spread over the text.
+_LOOKED_AT = 48
+
+#: Peak rates outside of these do not train encoders of any published recipe; Adam's are 1e-5 to 2e-3.
+_LEAST_RATE, _MOST_RATE = 2e-6, 5e-3
+
+#: Of the pieces of a text, what may be too short or unknown without a word.
+_LEFT_OUT = 0.5
+
+#: Nats; below this, both models answer alike.
+_ALIKE = 1e-3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is likely wrong."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}"
+
+
+def examine(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> list[Finding]:
+    """What is likely wrong with a run that is about to start; nothing is changed."""
+    recipe, data = objective.recipe, objective.data
+    found = [*_of_text(data), *_of_rate(recipe)]
+    if objective.teachers:
+        found += _of_teacher(objective, tokenizer)
+    return found
+
+
+def _of_text(data: Corpus) -> Iterator[Finding]:
+    facts = data.facts()
+    share = facts["left_out"] / max(1, facts["left_out"] + facts["sequences"])
+    if share > _LEFT_OUT:
+        yield Finding(
+            f"{share:.0%} of the text's pieces are too short or mostly unknown words, and left out.",
+            "Lower min_length in the recipe where texts are short; otherwise check that the vocabulary is of "
+            "the text's language and casing.",
+        )
+
+
+def _of_rate(recipe: LanguageModelling) -> Iterator[Finding]:
+    rate = recipe.learning_rate
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        yield Finding(
+            f"A peak learning rate of {rate:g} is {'far above' if rate > _MOST_RATE else 'far below'} what "
+            "encoders learn at.",
+            "Choose one from 1e-5 to 1e-3: --learning-rate 2e-4",
+        )
+
+
+def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Iterator[Finding]:
+    data, model = objective.data, objective.model
+    rows = np.unique(np.linspace(0, len(data) - 1, _LOOKED_AT).astype(np.int64))
+    chance = entropy(data, model.config.vocab_size, tokenizer.all_special_ids)
+    for teacher in objective.teachers:
+        found = _looked_at(objective, teacher.model, rows)
+        if found["masked_lm"] >= chance:
+            yield Finding(
+                f"The teacher tells hidden words at {found['masked_lm']:.2f} nats, which is no better than "
+                f"their frequency in the text ({chance:.2f}).",
+                "Train its head on such a text first: distilbert pretrain",
+            )
+    found = _looked_at(objective, model, rows)
+    if found["distribution"] < _ALIKE:
+        yield Finding(
+            "The student answers as its teacher does before it has learnt anything.",
+            "Choose fewer layers, or another teacher.",
+        )
+
+
+def _looked_at(
+    objective: MaskedWords, model: MaskedLanguageModel, rows: "np.ndarray[Any, np.dtype[np.int64]]"
+) -> dict[str, float]:
+    """Means of what ``judge`` says of a model in the place of the one that learns."""
+    training, learning = model.training, objective.model
+    sums: dict[str, float] = {}
+    count = 0
+    objective.model = model.eval()
+    try:
+        with torch.no_grad(), autocast(model.device, objective.recipe.precision):
+            for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
+                found, counts = objective.judge(objective.micro_batch(part, 0))
+                for name, value in found.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                count += counts["masked_lm"]
+    finally:
+        objective.model = learning
+        model.train(training)
+    return {name: value / max(1, count) for name, value in sums.items()}
+
+
+def entropy(data: Corpus, vocab_size: int, special_ids: list[int]) -> float:
+    """Nats that telling a word by its frequency costs: what a head that knows nothing of texts can reach."""
+    counts = data.counts(vocab_size).astype(np.float64)
+    counts[special_ids] = 0
+    shares = counts[counts > 0] / max(1.0, counts.sum())
+    return float(-(shares * np.log(shares)).sum()) if len(shares) else math.inf
