@@ -22,6 +22,7 @@ from distilbert.cli.flags import (
     read_text,
     refuse_taken,
     show_plan,
+    write_report,
 )
 from distilbert.core.recipe import LanguageModelling
 
@@ -83,7 +84,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
         refuse_taken(args)
         show_plan(distiller.rehearse(texts).facts(), display)
         return
-    facts = distiller.run(texts, **how_to_run(args)).facts
+    done = distiller.run(texts, **how_to_run(args))
+    write_report(args, done)
+    facts = done.facts
     display.result(
         f"{args.out}: a student of {facts['parameters']:,} parameters, "
         f"distilled in {facts['training']['seconds']:.0f} s.\n"

@@ -17,6 +17,7 @@ from distilbert.cli.flags import (
     read_recipe,
     refuse_taken,
     show_plan,
+    write_report,
 )
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
         plan = finetuner.rehearse(train, unlabelled=unlabelled, evaluate=judged)
         show_plan(plan.facts(), display)
         return
-    facts = finetuner.run(train, unlabelled=unlabelled, evaluate=judged, **how_to_run(args)).facts
+    done = finetuner.run(train, unlabelled=unlabelled, evaluate=judged, **how_to_run(args))
+    write_report(args, done)
+    facts = done.facts
     score = ""
     if "evaluation" in facts:
         accuracy = facts["evaluation"]["accuracy"]

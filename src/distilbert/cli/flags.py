@@ -1,17 +1,22 @@
 """Flags that several commands have, so that each means the same everywhere."""
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilbert.cli.display import Display
 from distilbert.core import output
 from distilbert.core.data.masking import UNITS
 from distilbert.core.data.texts import TextFiles
+from distilbert.core.files import write_atomically
 from distilbert.core.recipe import LanguageModelling, Training
 from distilbert.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distilbert.torch.runs import Run
 
 #: Hours, minutes and seconds.
 _TIME = re.compile(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")
@@ -60,6 +65,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--budget", type=seconds, metavar="TIME", help="what the whole may take, such as 90s, 30m or 1h30m"
     )
+    group.add_argument("--report", metavar="FILE", help="write a page (.html) on the run there")
+    group.add_argument("--hourly-price", type=float, metavar="P", help="of a device, for the report's cost")
     group.add_argument(
         "--resume", action="store_true", help="go on, bit for bit, with this run where it was interrupted"
     )
@@ -108,8 +115,29 @@ def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Rec
     return kind.read(args.recipe).with_changes(**changes)
 
 
+def write_report(args: argparse.Namespace, run: "Run") -> None:
+    """The page that ``--report`` asks for."""
+    if args.report is None or os.environ.get("RANK", "0") != "0":
+        return
+    from distilbert.report.training import training_page
+
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    page = training_page(
+        run.facts, run.log.losses, run.log.judged, hourly_price=args.hourly_price, devices=devices
+    )
+    write_atomically(Path(args.report), page.encode())
+
+
 def how_to_run(args: argparse.Namespace) -> dict[str, Any]:
-    """What the flags say of a run that is none of its recipe."""
+    """What the flags say of a run that is none of its recipe.
+
+    Raises:
+        MissingExtraError: a report is asked for, and nothing can be drawn; said before the run.
+    """
+    if args.report is not None:
+        from distilbert.report.charts import require_charts
+
+        require_charts()
     return {"out": args.out, "force": args.force, "resume": args.resume, "budget": args.budget}
 
 

@@ -20,6 +20,7 @@ from distilbert.cli.flags import (
     read_text,
     refuse_taken,
     show_plan,
+    write_report,
 )
 from distilbert.core.recipe import LanguageModelling
 
@@ -43,7 +44,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
         refuse_taken(args)
         show_plan(pretrainer.rehearse(texts).facts(), display)
         return
-    facts = pretrainer.run(texts, **how_to_run(args)).facts
+    done = pretrainer.run(texts, **how_to_run(args))
+    write_report(args, done)
+    facts = done.facts
     texts_again = shlex.join(args.text)
     display.result(
         f"{args.out}: trained in {facts['training']['seconds']:.0f} s.\n"

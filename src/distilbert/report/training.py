@@ -1,0 +1,128 @@
+"""A run on one page: what it came to, how it got there, from what, on which machine, and for how much."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from distilbert.core.machine import describe_machine
+from distilbert.report import page as html
+from distilbert.report.charts import line_chart
+
+_JOBS = {
+    "distill": "A student of its teacher",
+    "pretrain": "A model that tells hidden words",
+    "finetune": "A classifier",
+}
+
+#: What rows that are held out show, in words.
+_SHOWN = {
+    "masked_lm": "hidden words, nats",
+    "teacher_masked_lm": "hidden words, the teacher, nats",
+    "distribution": "distance from the teacher's distribution, nats",
+    "agreement": "same most likely word as the teacher",
+    "accuracy": "most likely word is the true one",
+}
+
+
+def training_page(
+    facts: Mapping[str, Any],
+    losses: Mapping[str, list[float]],
+    judged: list[dict[str, float]],
+    *,
+    hourly_price: float | None = None,
+    devices: int = 1,
+) -> str:
+    """The whole page.
+
+    Args:
+        facts: of the run, as ``distilbert.json`` has them.
+        losses: by term, one number a step.
+        judged: what rows that were held out showed, step by step.
+        hourly_price: of one device, in any currency; the page says what the run cost.
+        devices: that it ran on.
+    """
+    training, recipe = facts["training"], facts["recipe"]
+    hours = devices * training["seconds"] / 3600
+    last = judged[-1] if judged else {}
+    figures = [(f"{training['seconds'] / 60:.1f} min", f"of training, {training['steps']:,} steps")]
+    if tokens := tokens_read(facts):
+        figures.append(
+            (f"{tokens / 1e6:,.2f} M", f"tokens, {tokens / max(1e-9, training['seconds']):,.0f} a second")
+        )
+    if "agreement" in last:
+        figures.insert(0, (f"{last['agreement']:.1%}", "of its teacher's first choices at hidden words"))
+    figures.append((f"{facts['parameters'] / 1e6:.1f} M", "parameters"))
+    cost = [["device-hours", f"{hours:.2f}"]]
+    if hourly_price is not None:
+        cost.append([f"cost at {hourly_price:g} an hour", f"{hours * hourly_price:.2f}"])
+    return html.page(
+        "distilbert " + facts["made_by"],
+        html.heading(_JOBS.get(facts["made_by"], facts["made_by"]), _lead(facts)),
+        html.cards(figures),
+        html.section("How it learnt", html.columns(*_charts(losses, judged))),
+        *([html.section("On text that it did not learn from", _held_out(judged))] if judged else []),
+        html.section("Time and cost", html.table(["", ""], cost)),
+        html.section("Settings", html.table(["field", "value"], _rows(recipe))),
+        html.section("Machine", html.table(["", ""], _rows(_machine()))),
+    )
+
+
+def tokens_read(facts: Mapping[str, Any]) -> float:
+    """Tokens that the run has read, from the mean length of a sequence; 0 where that is not known."""
+    text = facts.get("text")
+    if not text:
+        return 0.0
+    return (
+        facts["training"]["steps"]
+        * facts["recipe"]["batch_size"]
+        * text["tokens"]
+        / max(1, text["sequences"])
+    )
+
+
+def _lead(facts: Mapping[str, Any]) -> str:
+    text = facts.get("text")
+    said = f"{text['sequences']:,} sequences, {text['tokens'] / 1e6:,.2f} M tokens. " if text else ""
+    if "teacher_layers" in facts:
+        layers = ", ".join(map(str, facts["teacher_layers"])) or "none"
+        said += f"Layers of the teacher that it began with: {layers}."
+    return said
+
+
+def _charts(losses: Mapping[str, list[float]], judged: list[dict[str, float]]) -> list[str]:
+    smooth = max(1, len(next(iter(losses.values()), [])) // 40)
+    charts = [
+        html.figure(
+            line_chart(losses, x="step", y="loss", smooth=smooth, log=True), "Each term, and their sum."
+        )
+    ]
+    shown: dict[str, list[float]] = {
+        name: [look[name] for look in judged]
+        for name in ("masked_lm", "distribution")
+        if judged and name in judged[0]
+    }
+    if shown and len(judged) > 1:
+        words = "On held-out text, one look after another."
+        charts.append(html.figure(line_chart(shown, x="look", y="nats"), words))
+    return charts
+
+
+def _held_out(judged: list[dict[str, float]]) -> str:
+    first, last = judged[0], judged[-1]
+    names = [name for name in _SHOWN if name in last]
+    rows = [[_SHOWN[name], f"{first[name]:.3f}", f"{last[name]:.3f}"] for name in names]
+    table = html.table(["", f"after {first['step']:.0f} steps", f"after {last['step']:.0f} steps"], rows)
+    if "teacher_masked_lm" not in last:
+        return table
+    retention = last["teacher_masked_lm"] / last["masked_lm"]
+    note = f"The teacher's loss is {retention:.1%} of the student's; at 100% the student tells words as well."
+    return table + html.paragraph(note, faint=True)
+
+
+def _rows(content: Mapping[str, Any]) -> list[list[str]]:
+    return [[name.replace("_", " "), str(value)] for name, value in content.items()]
+
+
+def _machine() -> dict[str, Any]:
+    machine = describe_machine(("torch", "numpy", "tokenizers"))
+    versions = machine.pop("versions")
+    return {**machine, "isa": ", ".join(machine["isa"]), **versions}
