@@ -370,8 +370,7 @@ def test_what_is_held_out_is_not_learnt_and_judges_both(parts) -> None:
     assert len(learnt) == data.lengths[objective.learnt].sum(), "an epoch is all that is not held out"
     sums, counts = {}, {}
     for rank in range(2):
-        for batch in objective.judged(slice(rank, None, 2)):
-            found, of = objective.judge(batch)
+        for found, of in objective.judged(slice(rank, None, 2)):
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
                 counts[name] = counts.get(name, 0) + of[name]

@@ -251,11 +251,8 @@ class Labels:
                 rows = rows[np.argsort(lengths[rows], kind="stable")]
             yield [self.micro_batch(part) for part in parts(rows, share, size=recipe.micro_batch_size)]
 
-    def judged(self, share: slice) -> Iterator[MicroBatch]:
-        yield from ()
-
-    def judge(self, batch: MicroBatch) -> tuple[Sums, dict[str, int]]:
-        raise NotImplementedError("labelled texts are judged by their task's metrics, when all is learnt")
+    def judged(self, share: slice) -> Iterator[tuple[Sums, dict[str, int]]]:
+        yield from ()  # labelled texts are judged by their task's metrics, when all is learnt
 
     def arrays(self) -> dict[str, Any]:
         """Everything that is learnt from."""

@@ -127,10 +127,10 @@ class MaskedWords:
             shares = parts(self.learnt[places], share, size=self.recipe.micro_batch_size)
             yield [self.micro_batch(rows, epoch) for rows in shares]
 
-    def judged(self, share: slice) -> Iterator[MicroBatch]:
+    def judged(self, share: slice) -> Iterator[tuple[Sums, dict[str, int]]]:
         rows = self.held_out[np.argsort(self.data.lengths[self.held_out], kind="stable")][share]
         for start in range(0, len(rows), self.recipe.micro_batch_size):
-            yield self.micro_batch(rows[start : start + self.recipe.micro_batch_size], _HELD_OUT)
+            yield self.judge(self.micro_batch(rows[start : start + self.recipe.micro_batch_size], _HELD_OUT))
 
     def micro_batch(self, rows: Rows, epoch: int) -> MicroBatch:
         """Some sequences with their words hidden as this epoch hides them."""

@@ -55,11 +55,8 @@ class Objective(Protocol):
     def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
         """The sum of the terms that have a scale, each times it; and each term's own sum over its rows."""
 
-    def judged(self, share: slice) -> Iterable[MicroBatch]:
-        """One process's share of what is not learnt from, and only judged by."""
-
-    def judge(self, batch: MicroBatch) -> tuple[Sums, Mapping[str, int]]:
-        """Sums of what such rows show, and the counts that divide them."""
+    def judged(self, share: slice) -> Iterable[tuple[Sums, Mapping[str, int]]]:
+        """Of one process's share of what is not learnt from: sums of what it shows, and what divides them."""
 
 
 @dataclass
@@ -282,8 +279,7 @@ def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, p
     model = objective.model.eval()
     sums: dict[str, Any] = defaultdict(float)
     with torch.no_grad(), autocast(processes.device, recipe.precision):
-        for batch in objective.judged(processes.share):
-            found, counts = objective.judge(batch)
+        for found, counts in objective.judged(processes.share):
             for name, value in found.items():
                 sums[name] = sums[name] + value
                 sums[f"{name} of"] += counts[name]
