@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -468,8 +469,16 @@ def test_a_signal_that_a_library_swallows_is_heard_later(
     assert signal.getsignal(number) == before
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("after", [0.1, 0.25, 0.5, 1.0])
-def test_ctrl_c_while_it_loads(after: float, here: Path) -> None:
+def test_ctrl_c_while_it_loads(after: float, here: Path, hearing: None) -> None:
     """At any moment after Python itself has started, also within the imports of C code."""
     command = "distill --teacher bert --text texts.txt --layers 2 --out new --steps 100000 --max-length 32"
     for more in range(10):
