@@ -12,7 +12,7 @@ from small_files import sentences, write_table, write_teacher, write_texts
 from distilbert.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/guide.md")
+DOCUMENTS = ("README.md", "docs/guide.md", "docs/distillation.md")
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 
 

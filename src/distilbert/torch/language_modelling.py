@@ -238,7 +238,7 @@ class MaskedWords:
     def _hidden(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
         at = given["heard"]
         compare = cosine_sum if self.recipe.hidden_loss == "cosine" else states_error_sum
-        pairs = layer_map(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)  # type: ignore[arg-type]
+        pairs = layer_map(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)  # type: ignore[arg-type]  # the recipe checks names
         found = [compare(heard.widen(states[i + 1][at]), heard.states[j + 1][at]) for i, j in pairs]
         return torch.stack(found).mean()
 
