@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import clients_hub
-from small_files import sentences, write_table, write_teacher, write_texts
+from small_files import sentences, write_entailment, write_table, write_teacher, write_texts
 
 from distilbert.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/guide.md", "docs/distillation.md")
+DOCUMENTS = ("README.md", "docs/guide.md", "docs/distillation.md", "docs/teachers.md")
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 
 
@@ -20,6 +20,7 @@ BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What the documents say that the folder holds, and the hub."""
     write_teacher(tmp_path / "bert")
+    write_entailment(tmp_path / "entailment")
     texts, labels = sentences(60, seed=1)
     write_texts(tmp_path / "texts.txt", texts)
     write_table(tmp_path / "train.csv", texts, labels)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
     from distilbert.core.tasks import LabelledTexts as LabelledTexts
+    from distilbert.core.teachers.chat import ChatTeacher as ChatTeacher
+    from distilbert.core.teachers.label_files import LabelFile as LabelFile
     from distilbert.core.text import AddedToken as AddedToken
     from distilbert.core.text import BatchEncoding as BatchEncoding
     from distilbert.core.text import DistilBertTokenizer as DistilBertTokenizer
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from distilbert.torch.distill import Pretrainer as Pretrainer
     from distilbert.torch.evaluate import evaluate as evaluate
     from distilbert.torch.finetune import Finetuner as Finetuner
+    from distilbert.torch.labelling import label as label
+    from distilbert.torch.zero_shot import ZeroShot as ZeroShot
 
 #: Where each public name lives.
 _HOMES = {
@@ -74,6 +78,7 @@ _HOMES = {
     "BertForSequenceClassification": "torch.bert",
     "BertForTokenClassification": "torch.bert",
     "BertModel": "torch.bert",
+    "ChatTeacher": "core.teachers.chat",
     "DistilBertConfig": "core.config",
     "DistilBertError": "errors",
     "DistilBertForMaskedLM": "torch.distilbert",
@@ -89,12 +94,15 @@ _HOMES = {
     "Distiller": "torch.distill",
     "Finetuner": "torch.finetune",
     "Finetuning": "core.recipe",
+    "LabelFile": "core.teachers.label_files",
     "LabelledTexts": "core.tasks",
     "LanguageModelling": "core.recipe",
     "PackedBatch": "core.data.packing",
     "Pretrainer": "torch.distill",
     "TextClassifier": "torch.classifier",
+    "ZeroShot": "torch.zero_shot",
     "convert": "core.conversion",
+    "label": "torch.labelling",
     "pack": "core.data.packing",
     "evaluate": "torch.evaluate",
     "train_tokenizer": "core.text.trainer",

@@ -5,6 +5,7 @@ DistilBertError
 ├── DataError           texts, tables or labels that cannot be used            (ValueError)
 ├── CheckpointError     a folder or file of weights that cannot be read        (OSError)
 │   └── HubError        one that a hub, or what is kept of it, does not give
+├── TeacherError        a teacher on a server that does not answer              (OSError)
 ├── OutputError         a place that cannot be written                         (OSError)
 ├── TrainingError       a run that cannot go on                                (RuntimeError)
 └── MissingExtraError   a feature whose packages are not installed             (ImportError)
@@ -56,6 +57,10 @@ class CheckpointError(DistilBertError, OSError):
 
 class HubError(CheckpointError):
     """A model that a hub does not give, and that is not kept from earlier."""
+
+
+class TeacherError(DistilBertError, OSError):
+    """A teacher on a server that does not answer; what it did answer is kept."""
 
 
 class OutputError(DistilBertError, OSError):

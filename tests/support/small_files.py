@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distilbert import BertConfig, BertForMaskedLM, DistilBertTokenizerFast
-from distilbert.torch.folders import save_folder
+from distilbert import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertTokenizerFast
+from distilbert.torch.folders import save_folder, sequence_classifier
 
 SUBJECTS = {
     "food": ["bread", "soup", "apple", "cheese", "kitchen", "cook", "plate", "salt", "taste", "dinner"],
@@ -79,4 +79,29 @@ def write_teacher(folder: Path, *, layers: int = 4, seed: int = 0) -> Path:
     )
     tokenizer = DistilBertTokenizerFast(folder / "vocab.txt", model_max_length=32)
     save_folder(folder, BertForMaskedLM(config), tokenizer, {"made_by": "test"})
+    return folder
+
+
+def write_entailment(folder: Path, *, bert: bool = True, labels: tuple[str, ...] = (), seed: int = 0) -> Path:
+    """A classifier of pairs with random weights, large enough that its answers differ."""
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join([*WORDS, *SUBJECTS, "example", "."]) + "\n")
+    torch.manual_seed(seed)
+    names = labels or ("contradiction", "neutral", "entailment")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    if not bert:
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
+    config = (BertConfig if bert else DistilBertConfig)(
+        vocab_size=len(WORDS) + 5,
+        max_position_embeddings=32,
+        initializer_range=0.4,
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        **sizes,
+    )
+    model = sequence_classifier(config)
+    # As published ones are: a BERT is told which text of a pair each token is of.
+    given = ["input_ids", *["token_type_ids"] * bert, "attention_mask"]
+    tokenizer = DistilBertTokenizerFast(folder / "vocab.txt", model_max_length=32, model_input_names=given)
+    save_folder(folder, model, tokenizer, {"made_by": "test"})
     return folder

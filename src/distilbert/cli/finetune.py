@@ -1,12 +1,16 @@
 """Make a text classifier of a model, from a table of texts and labels.
 
-With a fine-tuned teacher its answers are learnt too, also on texts without labels.
+With a teacher its answers are learnt too, also on texts without labels: a fine-tuned classifier, a file of
+labels or probabilities, an entailment model, or a chat model on a server. With --eval both are judged, and
+how often they agree.
 
   distilbert finetune --model student/ --train train.csv --eval test.csv --out classifier/
   distilbert finetune --model student/ --train train.csv --teacher big/ --unlabelled more.txt --out small/
+  distilbert finetune --model student/ --train train.csv --teacher labels.jsonl --eval test.csv --out small/
 """
 
 import argparse
+from typing import Any
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
@@ -19,9 +23,11 @@ from distilbert.cli.flags import (
     show_plan,
     write_report,
 )
+from distilbert.cli.teacher_flags import add_teacher, read_teacher
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts
+from distilbert.core.teachers.agreement import agreement_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--train", required=True, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet of texts and labels"
     )
     parser.add_argument("--eval", metavar="FILE", help="another such table, to judge the result by")
-    parser.add_argument("--teacher", metavar="MODEL", help="a fine-tuned classifier to learn from")
+    add_teacher(parser)
     parser.add_argument("--unlabelled", metavar="FILE", help="texts that only the teacher labels")
     parser.add_argument("--text-column", metavar="NAME", help="the column with the text")
     parser.add_argument("--label-column", metavar="NAME", help="the column with the label")
@@ -42,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.finetune import Finetuner
 
+    teacher = read_teacher(args)
     train = LabelledTexts.read(args.train, text=args.text_column, label=args.label_column)
     judged = None
     if args.eval:
@@ -49,7 +56,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
     finetuner = Finetuner(
         args.model,
-        teacher=args.teacher,
+        teacher=teacher,
         recipe=read_recipe(args, Finetuning),
         device=args.device,
         progress=display.progress,
@@ -69,8 +76,17 @@ def run(args: argparse.Namespace, display: Display) -> None:
             f" Accuracy {accuracy['value']:.3f} "
             f"(95% interval {accuracy['low']:.3f} to {accuracy['high']:.3f}) on {args.eval}."
         )
+    if "agreement" in facts and not args.json:
+        _show_agreement(facts["agreement"], display, args.eval)
     display.result(
         f"{args.out}: trained in {facts['training']['seconds']:.0f} s.{score}\n"
         f'Next: distilbert predict --model {args.out} "some text"',
         facts,
     )
+
+
+def _show_agreement(found: dict[str, Any], display: Display, gold: str) -> None:
+    title = f"On {found['rows']} rows of {gold}"
+    if found["unanswered"]:
+        title += f"; {found['unanswered']} others have no answer of the teacher's"
+    display.table(["", "share", "95% interval"], agreement_rows(found), title=title)

@@ -22,6 +22,7 @@ from distilbert.cli import (
     evaluate,
     finetune,
     info,
+    label,
     predict,
     pretrain,
     quickstart,
@@ -35,8 +36,8 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, doctor, ask, distill, shrink, finetune, evaluate, predict, info, train_tokenizer,
-    trim, convert,
+    quickstart, pretrain, doctor, ask, distill, shrink, finetune, label, evaluate, predict, info,
+    train_tokenizer, trim, convert,
 )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ addition. A copy appears complete or not at all; what is in it is held against t
 noted when it was written, so that one that a crash has halved is passed over.
 """
 
-import os
 import re
 import shutil
 import zlib
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from distilbert.core.files import make_folder, read_json, unwritable, write_json
+from distilbert.core.locks import locked
 from distilbert.core.output import new_folder
 from distilbert.errors import CheckpointError, OutputError
 
@@ -68,7 +68,7 @@ def claimed(out: str | Path, *, resume: bool, force: bool) -> Iterator["Copies"]
         raise unwritable(root, error) from error
     with file:
         # It ends with its process, however that ends.
-        if not _locked(file.fileno()):
+        if not locked(file.fileno()):
             raise OutputError(
                 "One run at a time may write an output.",
                 received=f"another one that is writing {root}",
@@ -177,22 +177,6 @@ def _sum(file: Path) -> list[int]:
         while block := stream.read(2**20):
             total, size = zlib.crc32(block, total), size + len(block)
     return [size, total]
-
-
-def _locked(descriptor: int) -> bool:
-    """Lock an open file for this process; False where another one has."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def fingerprint(arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> str:

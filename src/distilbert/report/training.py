@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distilbert.core.machine import describe_machine
+from distilbert.core.teachers.agreement import agreement_rows
 from distilbert.report import page as html
 from distilbert.report.charts import line_chart
 
@@ -60,6 +61,11 @@ def training_page(
         html.cards(figures),
         html.section("How it learnt", html.columns(*_charts(losses, judged))),
         *([html.section("On text that it did not learn from", _held_out(judged))] if judged else []),
+        *(
+            [html.section("Beside its teacher, on gold rows", _agreement(facts))]
+            if "agreement" in facts
+            else []
+        ),
         html.section("Time and cost", html.table(["", ""], cost)),
         html.section("Settings", html.table(["field", "value"], _rows(recipe))),
         html.section("Machine", html.table(["", ""], _rows(_machine()))),
@@ -115,6 +121,16 @@ def _held_out(judged: list[dict[str, float]]) -> str:
         return table
     retention = last["teacher_masked_lm"] / last["masked_lm"]
     note = f"The teacher's loss is {retention:.1%} of the student's; at 100% the student tells words as well."
+    return table + html.paragraph(note, faint=True)
+
+
+def _agreement(facts: Mapping[str, Any]) -> str:
+    found = facts["agreement"]
+    note = f"{found['rows']:,} rows that were not learnt from"
+    note += (
+        f"; {found['unanswered']:,} others have no answer of the teacher's." if found["unanswered"] else "."
+    )
+    table = html.table(["", "share", "95% interval"], agreement_rows(found))
     return table + html.paragraph(note, faint=True)
 
 

@@ -120,6 +120,13 @@ class TextClassifier:
             )
         return logits, int(np.count_nonzero(tokenized.dropped))
 
+    def ids(
+        self, texts: Sequence[str], *, stage: str = "classify", progress: Progress = silent
+    ) -> tuple["np.ndarray[Any, np.dtype[np.int64]]", int]:
+        """The likeliest label's id for each text, [texts], and how many texts were cut."""
+        logits, cut = self.logits(texts, stage=stage, progress=progress)
+        return logits.argmax(axis=1), cut
+
     def answers(self, texts: Sequence[str], *, progress: Progress = silent) -> list[Answer]:
         """An answer for each text. Long texts are cut to ``max_length``; ``logits`` counts them."""
         return self.task.answers(self.logits(texts, progress=progress)[0])

@@ -1,6 +1,5 @@
 """How good a classifier is on labelled texts."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import LabelledTexts
 from distilbert.core.tasks.metrics import METRICS, Bootstrap, require_metrics
 from distilbert.torch.classifier import TextClassifier
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def evaluate(
@@ -42,20 +43,12 @@ def evaluate(
     classifier = TextClassifier.open(model, device=device)
     rules.integer(0)("seed", seed)
     truth = classifier.task.ids(data.labels, source="the evaluation data")
-    return score(classifier, data.texts, truth, seed=seed, progress=progress)
+    answers, cut = classifier.ids(data.texts, stage="evaluate", progress=progress)
+    return score(truth, answers, cut=cut, seed=seed, progress=progress)
 
 
-def score(
-    classifier: TextClassifier,
-    texts: Sequence[str],
-    truth: "np.ndarray[Any, np.dtype[np.int64]]",
-    *,
-    seed: int,
-    progress: Progress = silent,
-) -> dict[str, Any]:
-    """``evaluate``, of an open classifier on texts whose label ids are ``truth`` [texts]."""
-    logits, cut = classifier.logits(texts, stage="evaluate", progress=progress)
-    answers = logits.argmax(axis=1)
+def score(truth: Ids, answers: Ids, *, cut: int, seed: int, progress: Progress = silent) -> dict[str, Any]:
+    """``evaluate``, of a classifier's ``answers`` to texts whose label ids are ``truth``, both [texts]."""
     judged = Bootstrap(truth, {"": answers}, rng=np.random.default_rng(seed), progress=progress)
     scores = {metric: judged.score("", metric).as_dict() for metric in METRICS}
-    return {**scores, "rows": len(texts), "cut_to_max_length": cut}
+    return {**scores, "rows": len(truth), "cut_to_max_length": cut}

@@ -18,6 +18,8 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts, SequenceClassification
 from distilbert.core.tasks.metrics import require_metrics
+from distilbert.core.teachers.agreement import agreement
+from distilbert.core.teachers.targets import Lessons, Targets, Teacher, Unasked
 from distilbert.core.text import TokenizedTexts
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
@@ -26,9 +28,8 @@ from distilbert.torch.folders import open_folder, sequence_classifier
 from distilbert.torch.heads import SequenceClassifier
 from distilbert.torch.losses import cross_entropy_sum, distribution_sum
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+from distilbert.torch.task_teachers import open_teacher
 from distilbert.torch.train import MicroBatch, Sums, parts
-
-Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Finetuner:
@@ -37,7 +38,8 @@ class Finetuner:
     Args:
         model: a BERT or DistilBERT: a folder, or its name on a hub. Its classifier is kept where it has
             the data's labels.
-        teacher: a classifier, named likewise, with the data's labels, whose answers are learnt too.
+        teacher: whose answers are learnt too: a classifier with the data's labels, or an entailment model,
+            named likewise; a file of labels or probabilities; or any ``Teacher``, such as a ``ChatTeacher``.
         recipe: a ``Finetuning``, its name, or a file.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
@@ -47,7 +49,7 @@ class Finetuner:
         self,
         model: str | Path,
         *,
-        teacher: str | Path | None = None,
+        teacher: str | Path | Teacher | None = None,
         recipe: Finetuning | str | Path = "default",
         device: str = "auto",
         progress: Progress = silent,
@@ -83,7 +85,8 @@ class Finetuner:
         Raises:
             CheckpointError: a folder cannot be read.
             ConfigError: unlabelled texts without a teacher, or a teacher of other labels.
-            DataError: one label only, or labels in ``evaluate`` that ``train`` does not have.
+            DataError: one label only, labels in ``evaluate`` that ``train`` does not have, or a teacher that
+                answers nothing.
             OutputError: ``out`` is taken or cannot be written.
             TrainingError: a loss is not finite; the last good checkpoint is named.
         """
@@ -107,7 +110,7 @@ class Finetuner:
     ) -> Plan:
         """What ``run`` would take; a few steps are run, and nothing is written."""
         return rehearse(
-            lambda device: self._prepare(train, unlabelled, evaluate, device),
+            lambda device: self._prepare(train, unlabelled, evaluate, device, rehearsed=True),
             recipe=self.recipe,
             device=self.device,
             progress=self.progress,
@@ -119,6 +122,8 @@ class Finetuner:
         unlabelled: Sequence[str],
         evaluate: LabelledTexts | None,
         device: torch.device,
+        *,
+        rehearsed: bool = False,
     ) -> Job:
         if evaluate is not None:
             require_metrics()
@@ -131,10 +136,12 @@ class Finetuner:
                 remedy="Name a fine-tuned folder: --teacher DIR",
             )
         pupil, new_weights = self._pupil(task, device)
-        soft = self._soft_labels(task, [*train.texts, *unlabelled])
+        lessons = self._lessons(task, train, unlabelled, evaluate, rehearsed=rehearsed)
+        if lessons is not None:
+            unlabelled = lessons.unlabelled[0]
         labels = task.ids(train.labels, source="the training data")
         tokenized = pupil.tokenizer.encode_texts([*train.texts, *unlabelled], max_length=pupil.max_length)
-        objective = Labels(pupil, tokenized, labels, soft, self.recipe)
+        objective = Labels(pupil, tokenized, labels, None if lessons is None else lessons.all, self.recipe)
         facts = {
             "made_by": "finetune",
             "task": task.facts(),
@@ -145,15 +152,21 @@ class Finetuner:
                 "cut_to_max_length": int(np.count_nonzero(tokenized.dropped)),
                 "fingerprint": fingerprint(objective.arrays()),
             },
-            "taught": self.teacher is not None,
+            "taught": lessons is not None,
+            **({} if lessons is None else {"teacher": dict(lessons.facts)}),
             "new_weights": list(new_weights),
         }
 
         def conclude() -> dict[str, Any]:
+            found: dict[str, Any] = {"asked": lessons.account} if lessons and lessons.account else {}
             if evaluate is None or truth is None:
-                return {}
-            scores = score(pupil, evaluate.texts, truth, seed=self.recipe.seed, progress=self.progress)
-            return {"evaluation": scores}
+                return found
+            answers, cut = pupil.ids(evaluate.texts, stage="evaluate", progress=self.progress)
+            options: dict[str, Any] = {"seed": self.recipe.seed, "progress": self.progress}
+            found["evaluation"] = score(truth, answers, cut=cut, **options)
+            if lessons is not None and lessons.gold is not None:
+                found["agreement"] = agreement(truth, lessons.gold, answers, **options)
+            return found
 
         total = self.recipe.total_steps(len(train))
         return Job(
@@ -190,20 +203,29 @@ class Finetuner:
         pupil = TextClassifier(model, tokenizer, task, longest, self.recipe.precision)
         return pupil, new_weights
 
-    def _soft_labels(self, task: SequenceClassification, texts: list[str]) -> Logits | None:
-        """The teacher's logits for every text, its labels in the task's order."""
+    def _lessons(
+        self,
+        task: SequenceClassification,
+        train: LabelledTexts,
+        unlabelled: Sequence[str],
+        evaluate: LabelledTexts | None,
+        *,
+        rehearsed: bool,
+    ) -> Lessons | None:
+        """What the teacher answers; it is not held beyond that."""
         if self.teacher is None:
             return None
-        teacher = TextClassifier.open(self.teacher, device=self.device, precision=self.recipe.precision)
-        if set(teacher.task.labels) != set(task.labels):
-            raise ConfigError(
-                "A teacher must have the labels of the training data: " + ", ".join(task.labels) + ".",
-                received=f"a teacher of {', '.join(teacher.task.labels)}",
-                remedy="Fine-tune the teacher on the same training data.",
-            )
-        order = [teacher.task.labels.index(label) for label in task.labels]
-        logits, _ = teacher.logits(texts, stage="ask the teacher", progress=self.progress)
-        return np.ascontiguousarray(logits[:, order])
+        teacher = open_teacher(
+            self.teacher, labels=task.labels, device=self.device, precision=self.recipe.precision
+        )
+        return Lessons.of(
+            Unasked() if rehearsed and teacher.paid else teacher,
+            task.labels,
+            labelled=train.texts,
+            unlabelled=unlabelled,
+            gold=None if evaluate is None else evaluate.texts,
+            progress=self.progress,
+        )
 
 
 class Labels:
@@ -213,7 +235,7 @@ class Labels:
         pupil: learns.
         tokenized: the labelled texts, then the unlabelled ones.
         labels: ids of the labelled ones, [labelled].
-        soft: the teacher's logits of all of them, [labelled + unlabelled, C], or None.
+        taught: the teacher's answers to all of them, [labelled + unlabelled], or None.
         recipe: weights and temperature.
     """
 
@@ -222,7 +244,7 @@ class Labels:
         pupil: TextClassifier,
         tokenized: TokenizedTexts,
         labels: "np.ndarray[Any, np.dtype[np.int64]]",
-        soft: Logits | None,
+        taught: Targets | None,
         recipe: Finetuning,
     ) -> None:
         self.model: SequenceClassifier = pupil.model
@@ -232,9 +254,9 @@ class Labels:
         self.labelled = len(labels)
         self.labels = np.full(len(self.rows), IGNORED_LABEL, np.int64)
         self.labels[: self.labelled] = labels
-        self.soft, self.recipe = soft, recipe
-        taught = recipe.teacher_weight if soft is not None else 0.0
-        self.weights = {"labels": recipe.label_weight, "teacher": taught}
+        self.taught, self.recipe = taught, recipe
+        heard = recipe.teacher_weight if taught is not None else 0.0
+        self.weights = {"labels": recipe.label_weight, "teacher": heard}
 
     def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
         recipe, lengths = self.recipe, self.lengths
@@ -257,7 +279,9 @@ class Labels:
     def arrays(self) -> dict[str, Any]:
         """Everything that is learnt from."""
         arrays = {"texts": np.concatenate(self.rows), "lengths": self.lengths, "labels": self.labels}
-        return arrays if self.soft is None else {**arrays, "soft": self.soft}
+        if self.taught is None:
+            return arrays
+        return {**arrays, "soft": self.taught.logits, "answered": self.taught.known.astype(np.int8)}
 
     def micro_batch(self, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> MicroBatch:
         texts = [self.rows[row] for row in rows]
@@ -266,12 +290,15 @@ class Labels:
             "attention_mask": attention_mask(texts),
             "labels": self.labels[rows],
         }
-        if self.soft is not None:
-            tensors["teacher_logits"] = self.soft[rows]
+        heard = 0
+        if self.taught is not None:
+            answered = np.flatnonzero(self.taught.known[rows])
+            heard = len(answered)
+            tensors |= {"answered": answered, "teacher_logits": self.taught.logits[rows[answered]]}
         device = self.model.device
         return MicroBatch(
             {name: torch.from_numpy(array).to(device) for name, array in tensors.items()},
-            {"labels": int(np.count_nonzero(rows < self.labelled)), "teacher": len(rows)},
+            {"labels": int(np.count_nonzero(rows < self.labelled)), "teacher": heard},
         )
 
     def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
@@ -282,7 +309,7 @@ class Labels:
             sums["labels"] = cross_entropy_sum(logits, given["labels"])
         if "teacher" in scales:
             sums["teacher"] = distribution_sum(
-                logits, given["teacher_logits"], temperature=self.recipe.temperature
+                logits[given["answered"]], given["teacher_logits"], temperature=self.recipe.temperature
             )
         total = torch.stack([scales[name] * value for name, value in sums.items()]).sum()
         return total, {name: value.detach() for name, value in sums.items()}

@@ -1,0 +1,95 @@
+"""Who teaches a task: a model's folder, a file of labels, or whatever answers as they do."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from distilbert.core.data.sources import known_kind
+from distilbert.core.progress import Progress
+from distilbert.core.teachers.entailment import entails
+from distilbert.core.teachers.label_files import LabelFile
+from distilbert.core.teachers.targets import Targets, Teacher
+from distilbert.errors import ConfigError
+from distilbert.torch.classifier import TextClassifier
+from distilbert.torch.zero_shot import ZeroShot
+
+#: What a teacher's address begins with, and no folder's name.
+ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+def open_teacher(
+    teacher: str | Path | Teacher,
+    *,
+    labels: Sequence[str] | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+) -> Teacher:
+    """The teacher that is meant.
+
+    Args:
+        teacher: a file of labels, by its name's ending; a classifier's folder, or its name on a hub; an
+            entailment model's, which is asked about the labels where it has others; or a ``Teacher``, which
+            is returned.
+        labels: that it is to know; None for its own.
+        device, precision: of a model.
+
+    Raises:
+        CheckpointError, ConfigError: as ``TextClassifier.open``.
+        DataError: there is no such file.
+    """
+    if not isinstance(teacher, str | os.PathLike):
+        return teacher
+    if ADDRESS.match(str(teacher)):
+        raise ConfigError(
+            "A teacher on a server needs the name of the model that answers there.",
+            received=f"the address {teacher} alone",
+            remedy="Add --teacher-model NAME; in Python give ChatTeacher(address, model=NAME).",
+        )
+    path = Path(teacher)
+    if known_kind(path) is not None and not path.is_dir():
+        return LabelFile(path)
+    model = TextClassifier.open(path, device=device, precision=precision)
+    own = model.task.labels
+    if entails(own) and (labels is None or set(labels) != set(own)):
+        return ZeroShot(model)
+    return FolderTeacher(model)
+
+
+class FolderTeacher:
+    """A fine-tuned classifier as a teacher.
+
+    Args:
+        model: open.
+    """
+
+    kind: ClassVar[str] = "classifier"
+    paid: ClassVar[bool] = False
+
+    def __init__(self, model: TextClassifier) -> None:
+        self._model = model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._model.task.labels
+
+    def targets(self, texts: Sequence[str], labels: Sequence[str], *, progress: Progress) -> Targets:
+        own = self.labels
+        if set(own) != set(labels):
+            raise ConfigError(
+                "A teacher must have the labels of the training data: " + ", ".join(labels) + ".",
+                received=f"a teacher of {', '.join(own)}",
+                remedy="Fine-tune the teacher on the same training data.",
+            )
+        order = [own.index(label) for label in labels]
+        logits, _ = self._model.logits(texts, stage="ask the teacher", progress=progress)
+        return Targets.all_known(np.ascontiguousarray(logits[:, order]))
+
+    def facts(self) -> dict[str, Any]:
+        return {"labels": list(self.labels)}
+
+    def account(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,187 @@
+"""Files of labels as teachers: every way of writing them, and what each mistake is called."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distilbert.core.progress import silent
+from distilbert.core.teachers.agreement import agreement
+from distilbert.core.teachers.label_files import LabelFile, write_labels
+from distilbert.core.teachers.targets import NEVER, Lessons, Targets
+from distilbert.errors import DataError
+
+LABELS = ("food", "music", "sport")
+TEXTS = ["soup", "a drum", "never seen", "soup"]
+SOFT = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]])
+
+
+def jsonl(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def targets(path: Path, texts: list[str] = TEXTS) -> Targets:
+    return LabelFile(path).targets(texts, LABELS, progress=silent)
+
+
+def write_soft(folder: Path, way: str) -> Path:
+    path = folder / f"labels.{way.split(maxsplit=1)[0]}"
+    by_name = [dict(zip(LABELS, row.tolist(), strict=True)) for row in SOFT]
+    turned = [2, 0, 1]
+    if way == "jsonl by name":
+        return jsonl(path, *({"text": t, "probabilities": p} for t, p in zip(TEXTS, by_name, strict=False)))
+    if way == "jsonl in order":
+        rows = [
+            {"text": t, "probabilities": row[turned].tolist()} for t, row in zip(TEXTS, SOFT, strict=False)
+        ]
+        return jsonl(path, {"labels": [LABELS[i] for i in turned]}, *rows)
+    if way in ("csv", "tsv"):
+        lines = [["sport", "text", "food", "music", "note"]]
+        lines += [[p["sport"], t, p["food"], p["music"], "x"] for t, p in zip(TEXTS, by_name, strict=False)]
+        path.write_text("\n".join((",", "\t")[way == "tsv"].join(map(str, line)) for line in lines) + "\n")
+        return path
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    kind = arrow.map_(arrow.string(), arrow.float64()) if "map" in way else None
+    shares = [list(p.items()) for p in by_name] if "map" in way else by_name
+    table = arrow.table({"text": TEXTS[:2], "probabilities": arrow.array(shares, kind)})
+    pyarrow.parquet.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "way", ["jsonl by name", "jsonl in order", "csv", "tsv", "parquet by name", "parquet map"]
+)
+def test_soft_labels_in_every_file(way: str, tmp_path: Path) -> None:
+    found = targets(write_soft(tmp_path, way))
+    assert found.known.tolist() == [True, True, False, True]
+    np.testing.assert_allclose(found.probabilities[found.known], SOFT[[0, 1, 0]], atol=1e-7)
+    assert found.answers.tolist() == [0, 1, 0, 0]
+
+
+def test_hard_labels_and_soft_ones_in_one_file(tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {"text": " soup ", "label": "sport"},
+        {"text": "a drum", "probabilities": {"food": 0.5, "music": 0.5}},
+    )
+    found = targets(path)
+    np.testing.assert_allclose(found.probabilities[:2], [[0, 0, 1], [0.5, 0.5, 0]], atol=1e-7)
+
+
+def test_labels_of_several_people_become_their_mean(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"text": "soup", "label": label} for label in ("food", "music", "food", "food")]
+    path = jsonl(tmp_path / "a.jsonl", *rows, *2 * [{"text": "a drum", "label": "music"}])
+    teacher = LabelFile(path)
+    found = teacher.targets(TEXTS, LABELS, progress=silent)
+    np.testing.assert_allclose(found.probabilities[[0, 3]], 2 * [[0.75, 0.25, 0]], atol=1e-7)
+    assert teacher.facts() == {"file": "a.jsonl", "rows": 6, "contradictions": 1}
+    assert "1 texts stand in" in caplog.text
+
+
+def test_rounded_probabilities_are_made_to_sum_to_one(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"text": "soup", "probabilities": dict.fromkeys(LABELS, 0.33)})
+    np.testing.assert_allclose(targets(path).probabilities[0], 1 / 3, atol=1e-7)
+
+
+def test_zero_is_zero_at_every_temperature() -> None:
+    found = Targets.of_probabilities(SOFT, np.ones(2, bool))
+    for temperature in (0.5, 1.0, 8.0):
+        powers = np.exp(found.logits[1].astype(np.float64) / temperature)
+        assert (powers / powers.sum()).tolist() == [0.0, 1.0, 0.0]
+    assert np.isfinite(found.logits).all()
+    assert found.logits.min() == NEVER
+    usual = np.exp(found.logits[0] / 2)
+    np.testing.assert_allclose(usual / usual.sum(), SOFT[0] ** 0.5 / (SOFT[0] ** 0.5).sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text": "x", "label": "tennis"}, "labels of the training data alone: food, music, sport.*'tennis'"),
+        ({"text": "x", "probabilities": {"tennis": 1.0}}, "labels of the training data alone.*'tennis'"),
+        ({"text": "x", "probabilities": {"food": 0.9, "music": 0.2}}, "sum to 1.*a sum of 1.1.*percentages"),
+        ({"text": "x", "probabilities": {"food": 1.5, "music": -0.5}}, "at least 0.*-0.5 for music.*logits"),
+        ({"text": "x", "probabilities": {"food": float("nan")}}, "at least 0.*nan for food"),
+        ({"text": "x", "probabilities": {"food": True}}, "at least 0.*True for food"),
+        ({"text": "x", "probabilities": {"food": [1]}}, r"at least 0.*\[1\] for food"),
+        ({"text": "x", "probabilities": {}}, "probabilities by label.*{}"),
+        ({"text": "x", "probabilities": "food"}, "probabilities by label.*'food'"),
+        ({"text": "x", "probabilities": [0.5, 0.5, 0]}, "3 probabilities and no labels.*first line"),
+        ({"text": "x", "probabilities": [1.0], "labels": ["food", "music"]}, "1 probabilities and 2 labels"),
+        ({"text": "x", "probabilities": [1.0, 0], "labels": ["food", "food"]}, "list of different names"),
+        ({"text": "x"}, "a label or probabilities.*columns text.*leave out"),
+        ({"text": "x", "label": True}, "a label or probabilities.*True"),
+        ({"text": "", "label": "food"}, "must have a text.*'' as text"),
+    ],
+)
+def test_a_row_that_says_nothing_usable_is_named(row: dict[str, object], said: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"text": "soup", "label": "food"}, row)
+    with pytest.raises(DataError, match=said) as refused:
+        targets(path)
+    assert f"at line 2 of {path}" in str(refused.value)
+
+
+def test_a_wrong_header_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'tennis' at line 1 of"):
+        targets(jsonl(tmp_path / "a.jsonl", {"labels": ["tennis"]}, {"text": "x", "label": "food"}))
+    with pytest.raises(DataError, match="must exist"):
+        LabelFile(tmp_path / "none.jsonl")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    given = Targets(rng.normal(0, 5, (3, 3)).astype(np.float32), np.array([True, False, True]))
+    texts = ["one\u2028line", "unknown", '"quoted", ünï']
+    assert write_labels(tmp_path / "a.jsonl", texts, given, LABELS) == 2
+    found = targets(tmp_path / "a.jsonl", texts)
+    assert found.known.tolist() == [True, False, True]
+    np.testing.assert_allclose(found.probabilities[found.known], given.probabilities[found.known], rtol=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_texts_without_an_answer_are_left_out_of_what_is_learnt(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", *({"text": text, "label": "food"} for text in ("a", "c", "e")))
+
+    def lessons(labelled: list[str], unlabelled: list[str]) -> Lessons:
+        return Lessons.of(
+            LabelFile(path),
+            LABELS,
+            labelled=labelled,
+            unlabelled=unlabelled,
+            gold=["c", "?"],
+            progress=silent,
+        )
+
+    found = lessons(["a", "b"], ["b", "c", "d", "e"])
+    assert found.labelled.known.tolist() == [True, False]
+    assert found.unlabelled[0] == ["c", "e"]
+    assert found.all.known.tolist() == [True, False, True, True]
+    assert found.gold.known.tolist() == [True, False]
+    assert (found.facts["answered"], found.facts["unanswered"]) == (3, 3)
+    with pytest.raises(DataError, match="no answer to any of 2 texts from this file of labels"):
+        lessons(["x"], ["y"])
+
+
+def test_agreement_by_hand() -> None:
+    truth = np.array([0, 0, 1, 1, 2])
+    taught = np.array([0, 1, 1, 1, 0])
+    known = np.array([True, True, True, True, False])
+    teacher = Targets(np.eye(3, dtype=np.float32)[taught], known)
+    student = np.array([0, 1, 0, 1, 2])
+    found = agreement(truth, teacher, student, seed=0)
+    assert (found["rows"], found["unanswered"]) == (4, 1)
+    assert found["teacher_accuracy"]["value"] == 3 / 4
+    assert found["student_accuracy"]["value"] == 2 / 4, "of all five rows it would be 3 / 5"
+    assert found["retention"]["value"] == pytest.approx(2 / 3)
+    assert found["agreement"]["value"] == 3 / 4
+    assert found["agreement"]["low"] < 3 / 4 < found["agreement"]["high"]
+    assert agreement(truth, teacher, student, seed=0) == found
+    same = agreement(truth, teacher, taught, seed=0)
+    for name in ("agreement", "retention"):
+        assert same[name] == {"value": 1.0, "low": 1.0, "high": 1.0}, "both have the same resamples"
+    none = Targets(teacher.logits, np.zeros(5, bool))
+    assert agreement(truth, none, student, seed=0) == {"rows": 0, "unanswered": 5}
