@@ -280,6 +280,18 @@ REFUSED = {
         "shrink --teacher bert --layers 5 --out new",
         "Choose from 1 to 4, or name layers, of which one may stand twice",
     ),
+    "no such text to cut by": (
+        "shrink --teacher bert --layers 2 --dim 16 --text nowhere.txt --out new",
+        "A data file must exist. Received: nowhere.txt",
+    ),
+    "no such text, and no need of it": (
+        "shrink --teacher bert --layers 2 --text nowhere.txt --out new",
+        "A data file must exist. Received: nowhere.txt",
+    ),
+    "text to cut by that is none": (
+        "shrink --teacher bert --layers 2 --dim 16 --text latin.txt --out new",
+        "0xe9 at line 2, byte 10",
+    ),
     "no such device": ("predict --model classifier x --device tpu9", "must be one of this machine"),
     "no such recipe": (
         "distill --teacher bert --text texts.txt --layers 1 --out new --recipe no",

@@ -12,7 +12,7 @@ import argparse
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_output, add_student, read_student
-from distilbert.core.data.sources import read_texts
+from distilbert.core.data.texts import TextFiles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     config = shrink(
         args.teacher,
         **read_student(args),
-        texts=read_texts(args.text, column=args.text_column) if args.text else (),
+        texts=TextFiles(args.text, column=args.text_column) if args.text else (),
         seed=args.seed,
         out=args.out,
         force=args.force,

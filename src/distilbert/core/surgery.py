@@ -6,7 +6,7 @@ only one a student ever meets, is added to every row of the position table, so t
 embeddings give the same output.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from distilbert.core.checkpoint import (
     write_weights,
 )
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
+from distilbert.core.data.texts import Source, texts_of
 from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.hub import local_folder
 from distilbert.core.layers import Take, choose_layers
@@ -116,7 +117,7 @@ def shrink(
     hidden_dim: int | None = None,
     positions: int | None = None,
     init: Init | None = None,
-    texts: Iterable[str] = (),
+    texts: Source = (),
     seed: int = 0,
     force: bool = False,
 ) -> DistilBertConfig:
@@ -128,7 +129,8 @@ def shrink(
         out: the student's folder.
         init: where its weights come from: ``"layers"``, ``"slice"``, ``"pca"`` or ``"random"``. None
             chooses as ``StudentShape.plan`` does.
-        texts: the first of them show by which coordinates a narrower student is best cut.
+        texts: the first of them show by which coordinates a narrower student is best cut; files or strings,
+            as ``texts_of`` takes them.
         seed: of a student that begins at random, and of the rows of tokens in place of texts.
         force: replace a model that stands at ``out``.
 
@@ -139,6 +141,7 @@ def shrink(
         CheckpointError: the teacher's folder cannot be read.
         HubError: neither a folder nor a repository that can be read.
         ConfigError: layers or sizes that the teacher cannot give, or a teacher without that head.
+        DataError: texts that are asked for and cannot be read.
         OutputError: ``out`` is taken or cannot be written.
     """
     teacher = local_folder(teacher)
@@ -150,7 +153,11 @@ def shrink(
     require_language_model(teacher, report.missing, config)
     tokenizer = DistilBertTokenizerFast.from_pretrained(teacher)
     states = None
-    if plan.init != "random" and plan.config.dim < config.dim and (some := [*islice(texts, SAMPLE_ROWS)]):
+    if (
+        plan.init != "random"
+        and plan.config.dim < config.dim
+        and (some := [*islice(texts_of(texts), SAMPLE_ROWS)])
+    ):
         rows = tokenizer(some, truncation=True, max_length=SAMPLE_LENGTH, padding=True, return_tensors="np")
         states = sample_states(config, arrays, rows.input_ids, rows.attention_mask)
     begun = student_arrays(config, arrays, plan, rng=np.random.default_rng(seed), states=states)
