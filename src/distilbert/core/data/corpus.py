@@ -16,7 +16,7 @@ from contextlib import closing
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,9 @@ _SLICE = 2**20
 _STAGE = "tokenise the text"
 
 
+C = TypeVar("C", bound="Corpus")
+
+
 class Corpus:
     """Sequences of tokens, each [CLS] … [SEP], on the disk; what is asked for is read.
 
@@ -60,6 +63,9 @@ class Corpus:
     Raises:
         DataError: the folder is not whole.
     """
+
+    #: What makes its sequences.
+    cutter: ClassVar[type[Cutter]] = Cutter
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -134,9 +140,10 @@ def open_corpus(
     column: str | None = None,
     max_length: int,
     min_length: int,
+    kind: type[C] = Corpus,  # type: ignore[assignment]  # a default of a type that a call chooses
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
-) -> Corpus:
+) -> C:
     """Tokenise a text and cut it into sequences, or open what an earlier call has made of the same files.
 
     No token is lost to length: what does not fit a sequence begins the next. A sequence is left out that is
@@ -149,6 +156,7 @@ def open_corpus(
         column: the text column of tables and rows.
         max_length: tokens of a sequence, special ones included.
         min_length: of a sequence that is kept.
+        kind: what is kept of a sequence.
         cache: the folder of all tokenised texts: see ``cache_folder``. Where it may not be written, the
             sequences are kept only as long as the corpus.
         progress: told in megabytes where files are read, else in texts.
@@ -167,18 +175,21 @@ def open_corpus(
     texts = texts_of(source, column=column)
     root = cache_folder(cache)
     making = [_FORMAT, _identity(tokenizer), max_length, min_length]
+    if kind is not Corpus:
+        making.append(kind.__name__)
+    cutter = kind.cutter(tokenizer, max_length=max_length, min_length=min_length)
     if not isinstance(texts, TextFiles):
         given = _Given(texts, len(source) if isinstance(source, Sized) else None)
         with Building(root, "given") as work:
-            facts = _fill(work, given, tokenizer, max_length, min_length, progress)
-            return _finish(work, root, _digest([*making, given.content.hexdigest()]), facts)
+            facts = _fill(work, given, tokenizer, cutter, max_length, min_length, progress)
+            return _finish(work, root, _digest([*making, given.content.hexdigest()]), facts, kind)
     state = texts.state()
     fingerprint = _digest([*making, texts.column, state])
-    if root and (found := _found(root / fingerprint)):
+    if root and (found := _found(root / fingerprint, kind)):
         logger.info("The tokenised text is opened from %s.", found.folder)
         return found
     with Building(root, fingerprint) as work:
-        facts = _fill(work, _Read(texts), tokenizer, max_length, min_length, progress)
+        facts = _fill(work, _Read(texts), tokenizer, cutter, max_length, min_length, progress)
         if texts.state() != state:
             raise DataError(
                 "Files of text must stay as they are while they are read.",
@@ -186,7 +197,7 @@ def open_corpus(
                 remedy="Run again once they are complete.",
             )
         facts["source"] = [place for place, _, _ in state[:100]]
-        return _finish(work, root, fingerprint, facts)
+        return _finish(work, root, fingerprint, facts, kind)
 
 
 class _Given:
@@ -223,20 +234,22 @@ def _fill(
     work: Building,
     source: _Given | _Read,
     tokenizer: DistilBertTokenizerFast,
+    cutter: Cutter,
     max_length: int,
     min_length: int,
     progress: Progress,
 ) -> dict[str, Any]:
     """Write the sequences, and say how much there was."""
     counts = dict.fromkeys(_COUNTED, 0)
-    cutter = Cutter(tokenizer, max_length=max_length, min_length=min_length)
     widest = max(tokenizer.get_vocab().values())
     dtype = "uint16" if widest < 2**16 else "int32"
     progress(_STAGE, 0, source.total, {})
-    with closing(_tokenised(source, tokenizer)) as made:
-        for parts, part_ids in made:
-            ids_T, lengths = cutter(part_ids, parts.last)
+    with closing(_tokenised(source, tokenizer, cutter)) as made:
+        for parts, part_tokens in made:
+            ids_T, lengths = cutter(parts, part_tokens)
             work.append(_IDS, ids_T.astype(_TYPES[dtype]))
+            for name, array in cutter.beside.items():
+                work.append(name, array)
             work.append(_ENDS, (np.cumsum(lengths) + counts["tokens"]).astype(_END_TYPE))
             counts["texts"] += sum(parts.last)
             counts["characters"] += sum(map(len, parts.parts))
@@ -254,20 +267,20 @@ def _fill(
 
 
 def _tokenised(
-    texts: Iterable[str], tokenizer: DistilBertTokenizerFast
-) -> Generator[tuple[Parts, list[list[int]]], None, None]:
+    texts: Iterable[str], tokenizer: DistilBertTokenizerFast, cutter: Cutter
+) -> Generator[tuple[Parts, list[Any]], None, None]:
     """Batches and their tokens. While one is tokenised, the next is read and the one before written."""
 
-    def tokens(parts: Parts, before: int) -> list[list[int]]:
+    def tokens(parts: Parts, before: int) -> list[Any]:
         try:
-            return tokenizer._ids(parts.parts)
+            return cutter.tokens(parts.parts)
         except DataError:
             wrong = next(i for i, part in enumerate(parts.parts) if not is_text(part))
             raise bad_text(before + sum(parts.last[:wrong]), parts.parts[wrong]) from None
 
     before = 0
     with ThreadPoolExecutor(1) as pool:
-        under_way: deque[tuple[Parts, Future[list[list[int]]]]] = deque()
+        under_way: deque[tuple[Parts, Future[list[Any]]]] = deque()
         for parts in batches(texts, ends_for(tokenizer)):
             under_way.append((parts, pool.submit(tokens, parts, before)))
             before += sum(parts.last)
@@ -278,20 +291,20 @@ def _tokenised(
             yield first, future.result()
 
 
-def _finish(work: Building, root: Path | None, fingerprint: str, facts: dict[str, Any]) -> Corpus:
+def _finish(work: Building, root: Path | None, fingerprint: str, facts: dict[str, Any], kind: type[C]) -> C:
     if root and not work.temporary:
-        _found(root / fingerprint)  # what is damaged there makes room
+        _found(root / fingerprint, kind)  # what is damaged there makes room
     content = json.dumps({**facts, "fingerprint": fingerprint}, indent=2) + "\n"
-    corpus = Corpus(work.finish(fingerprint, {_FACTS: content.encode()}))
+    corpus = kind(work.finish(fingerprint, {_FACTS: content.encode()}))
     return corpus._vanishing() if work.temporary else corpus
 
 
-def _found(folder: Path) -> Corpus | None:
+def _found(folder: Path, kind: type[C]) -> C | None:
     """What an earlier run has made; if it is damaged it goes, where it may be removed."""
     if not folder.is_dir():
         return None
     try:
-        return Corpus(folder)
+        return kind(folder)
     except DataError as error:
         logger.warning("The text is tokenised again: what is kept is damaged. %s", error.received)
         shutil.rmtree(folder, ignore_errors=True)

@@ -93,23 +93,30 @@ class Cutter:
 
     Attributes:
         left_out: how many sequences were too short or mostly unknown, so far.
+        beside: arrays to keep beside the ids of the last batch, by the file that they go on.
     """
 
     def __init__(self, tokenizer: DistilBertTokenizerFast, *, max_length: int, min_length: int) -> None:
+        self._tokenizer = tokenizer
         self._frame = tokenizer.cls_token_id, tokenizer.sep_token_id
         self._unknown = tokenizer.unk_token_id
         self._room, self._least = max_length - 2, min_length
         self._begun: Ids = np.empty(0, np.int32)
         self.left_out = 0
+        self.beside: dict[str, np.ndarray[Any, Any]] = {}
 
-    def __call__(self, part_ids: list[list[int]], last: list[bool]) -> tuple[Ids, Lengths]:
+    def tokens(self, texts: list[str]) -> list[Any]:
+        """The tokens of each text, without special ones, as a call takes them."""
+        return self._tokenizer._ids(texts)
+
+    def __call__(self, parts: Parts, tokens: list[Any]) -> tuple[Ids, Lengths]:
         """The sequences of a batch: their ids end to end [T], and their lengths.
 
         Args:
-            part_ids: the tokens of each part, without special ones.
-            last: for each part, whether its text ends with it.
+            parts: the texts.
+            tokens: of each part.
         """
-        ids_T, lengths = self._texts(part_ids, last)
+        ids_T, lengths = self._texts(tokens, parts.last)
         lengths = lengths[lengths > 0]
         # Each text's windows, one after the other; as all of it is in one of them, so lie their starts.
         windows = -(-lengths // self._room)
