@@ -62,7 +62,9 @@ def test_who_may_import_whom(path: Path) -> None:
         assert not frameworks, f"core imports no framework, ever: {frameworks}"
         rooms = {n.split(".")[1] for n in anywhere if n.startswith("distilbert.")} - {"core", "errors"}
         assert not rooms, f"core imports no other room: {rooms}"
-    assert "transformers" not in {n.split(".")[0] for n in anywhere}, "the peer is no dependency"
+    # Teachers of its families are read by one file, where it is installed, and by the function that needs it.
+    peer = at_import if name_of(path) == "torch/foreign.py" else anywhere
+    assert "transformers" not in {n.split(".")[0] for n in peer}, "the peer is no dependency"
     if room not in {"cli", "__main__.py"}:
         assert not any(n.startswith("distilbert.cli") for n in anywhere), "nobody imports the command line"
     if room in {"cli", "report"} or (path.name == "__init__.py" and path.parent == SOURCE):
@@ -161,4 +163,5 @@ def test_nothing_unpickles_or_trusts_code(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"eval", "exec", "torch.load", "pickle.load", "pickle.loads"}, called
-        assert not (isinstance(node, ast.keyword) and node.arg == "trust_remote_code")
+        if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+            assert ast.unparse(node.value) == "False"

@@ -10,15 +10,19 @@ import argparse
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
+    add_given_student,
     add_machine,
     add_output,
     add_reading,
     add_recipe,
     add_student,
+    add_teachers,
     add_text,
     how_to_run,
+    read_given_student,
     read_recipe,
     read_student,
+    read_teachers,
     read_text,
     refuse_taken,
     show_plan,
@@ -28,14 +32,10 @@ from distilbert.core.recipe import LanguageModelling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--teacher",
-        required=True,
-        metavar="MODEL",
-        help="a BERT or DistilBERT with its masked-language-model head",
-    )
+    add_teachers(parser)
     add_text(parser)
-    add_student(parser)
+    add_student(parser, required=False)
+    add_given_student(parser)
     parser.add_argument(
         "--answers",
         metavar="DIR",
@@ -72,8 +72,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
     weights = [f"{term}_weight" for term in terms]
     recipe = read_recipe(args, LanguageModelling, "tokens", "temperature", "masking", *weights)
     distiller = Distiller(
-        args.teacher,
+        **read_teachers(args),
         **read_student(args),
+        **read_given_student(args),
         answers=args.answers,
         recipe=recipe.with_changes(positions=args.heard_at),
         device=args.device,

@@ -10,20 +10,25 @@ import argparse
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
+    add_given_student,
     add_machine,
     add_recipe_name,
     add_student,
+    add_teachers,
     add_text,
+    read_given_student,
     read_student,
+    read_teachers,
     read_text,
 )
 from distilbert.core.recipe import LanguageModelling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--teacher", required=True, metavar="MODEL", help="a BERT or DistilBERT")
+    add_teachers(parser)
     add_text(parser)
-    add_student(parser)
+    add_student(parser, required=False)
+    add_given_student(parser)
     add_recipe_name(parser)
     parser.add_argument("--learning-rate", type=float, help="at its highest")
     add_machine(parser)
@@ -34,7 +39,12 @@ def run(args: argparse.Namespace, display: Display) -> int:
 
     recipe = LanguageModelling.read(args.recipe).with_changes(learning_rate=args.learning_rate)
     distiller = Distiller(
-        args.teacher, **read_student(args), recipe=recipe, device=args.device, progress=display.progress
+        **read_teachers(args),
+        **read_student(args),
+        **read_given_student(args),
+        recipe=recipe,
+        device=args.device,
+        progress=display.progress,
     )
     findings = distiller.examine(read_text(args))
     said = "\n".join(map(str, findings)) or "Nothing is likely wrong with this distillation."

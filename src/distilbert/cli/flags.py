@@ -155,11 +155,57 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masking", choices=UNITS, help="what is hidden together (token)")
 
 
-def add_student(parser: argparse.ArgumentParser) -> None:
+def add_teachers(parser: argparse.ArgumentParser) -> None:
+    """One teacher of hidden words or several, and how much each counts."""
+    parser.add_argument(
+        "--teacher",
+        required=True,
+        nargs="+",
+        metavar="MODEL",
+        help="a BERT or DistilBERT with its masked-language-model head (with transformers installed, one of "
+        "its families'), or several: the student is cut from the first",
+    )
+    parser.add_argument(
+        "--teacher-weights",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="how much each teacher counts; only the ratios matter (all alike)",
+    )
+
+
+def read_teachers(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of teachers, as ``Distiller`` names it."""
+    return {"teacher": args.teacher, "teacher_weights": args.teacher_weights}
+
+
+def add_given_student(parser: argparse.ArgumentParser) -> None:
+    """A student that is there already, and what it and its teachers have in common."""
+    group = parser.add_argument_group("student of one's own")
+    group.add_argument(
+        "--student", metavar="MODEL", help="a BERT or DistilBERT to begin with, in place of --layers"
+    )
+    group.add_argument(
+        "--tokenizer", metavar="DIR", help="a vocabulary for the student, in place of the teacher's"
+    )
+    group.add_argument(
+        "--vocabulary",
+        choices=("same", "shared"),
+        default="same",
+        help="of teachers: the student's (same, default); or whichever, heard about the words that both have",
+    )
+
+
+def read_given_student(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of a student that is there, as ``Distiller`` names it."""
+    return {"student": args.student, "tokenizer": args.tokenizer, "vocabulary": args.vocabulary}
+
+
+def add_student(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """What a student is to be, and how it begins."""
     parser.add_argument(
         "--layers",
-        required=True,
+        required=required,
         metavar="N",
         help="how many of the teacher's layers to keep, or which: 0,2,4; one may be named twice",
     )
@@ -192,7 +238,7 @@ def add_student(parser: argparse.ArgumentParser) -> None:
 def read_student(args: argparse.Namespace) -> dict[str, Any]:
     """What the flags say of a student, as ``shrink`` and ``StudentShape`` name it."""
     return {
-        "layers": layers(args.layers),
+        "layers": None if args.layers is None else layers(args.layers),
         "take": args.take,
         "dim": args.dim,
         "n_heads": args.heads,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from distilbert.core.teachers.targets import Teacher
 
 _WHO = (
-    "a fine-tuned classifier; an entailment model; a .jsonl, .csv, .tsv or .parquet of labels or "
-    "probabilities; or the https:// address of a server of the OpenAI chat protocol"
+    "a fine-tuned classifier (with transformers, of any family); an entailment model; a .jsonl, .csv, .tsv "
+    "or .parquet of labels or probabilities; or the https:// address of a server of the OpenAI chat protocol"
 )
 
 _OF_A_SERVER = (

@@ -9,32 +9,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from distilbert.core.config import EncoderConfig
-from distilbert.core.copies import fingerprint
+from distilbert.core import rules
 from distilbert.core.data.answers import Answers
-from distilbert.core.data.collate import attention_mask, pad
 from distilbert.core.data.corpus import Corpus
+from distilbert.core.data.spelled import SpelledCorpus
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
 from distilbert.core.layers import Take
-from distilbert.core.narrowing import SAMPLE_LENGTH, SAMPLE_ROWS, sample_states
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.students import Init, StudentShape
-from distilbert.core.surgery import require_language_model, student_arrays
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.weight_files import Arrays
+from distilbert.errors import ConfigError
+from distilbert.torch.beginnings import of_folder, of_teacher
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding, examine
-from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
+from distilbert.torch.folders import open_folder, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.hearing import Teacher
 from distilbert.torch.hidden_words import corpus_of
-from distilbert.torch.language_modelling import MaskedWords, Teacher
+from distilbert.torch.language_modelling import MaskedWords
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+from distilbert.torch.teachers import named, open_teachers, shares, with_readings
 
 #: Of so many sequences at most one is held out.
 _LEAST_LEARNT = 20
@@ -44,11 +43,21 @@ class Distiller:
     """Makes a student of a teacher (Sanh et al. 2019).
 
     Args:
-        teacher: a BERT or DistilBERT with its masked-language-model head: a folder, or its name on a hub.
+        teacher: a BERT or DistilBERT with its masked-language-model head: a folder, or its name on a hub; or
+            with ``transformers`` one of its families'. Or several: the student is cut from the first, and
+            each term is the weighted mean of what it is with each of them.
+        teacher_weights: one positive number for each teacher, of which only the ratios count. None listens
+            to all alike.
         layers: how many of its layers the student keeps, or which.
         take, dim, n_heads, hidden_dim, positions: the student's other sizes, as ``StudentShape`` has them.
         init: where its first weights come from: "layers", "slice", "pca" or "random". None chooses as
             ``StudentShape.plan`` does.
+        student: a model to begin with, in place of all these: a BERT or DistilBERT's folder or name.
+        tokenizer: a folder with a vocabulary for the student. Tokens that the teacher has too begin with its
+            rows, others as the mean of all its rows.
+        vocabulary: of teachers: "same" as the student's, or "shared": those of another one read the text
+            their own way, and are heard about tokens that stand for the same characters and are words of
+            both; both models' distributions are over the words that both have.
         answers: a folder that ``ask`` has written: the teacher's distributions are read there, and the
             teacher itself gives the student's first weights and nothing else.
         recipe: a ``LanguageModelling``, its name, or a file.
@@ -58,24 +67,51 @@ class Distiller:
 
     def __init__(
         self,
-        teacher: str | Path,
+        teacher: str | Path | Sequence[str | Path],
         *,
-        layers: int | Sequence[int],
+        teacher_weights: Sequence[float] | None = None,
+        layers: int | Sequence[int] | None = None,
         take: Take | None = None,
         dim: int | None = None,
         n_heads: int | None = None,
         hidden_dim: int | None = None,
         positions: int | None = None,
         init: Init | None = None,
+        student: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+        vocabulary: str = "same",
         answers: str | Path | None = None,
         recipe: LanguageModelling | str | Path = "default",
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
-        self.teacher = teacher
-        self.shape = StudentShape(layers, take, dim, n_heads, hidden_dim, positions)
+        self.teachers = named(teacher)
+        self.teacher_weights = shares(teacher_weights, len(self.teachers))
+        sizes = (layers, take, dim, n_heads, hidden_dim, positions)
+        if student is None and layers is None:
+            raise ConfigError(
+                "A student has a number of layers, or is a model that there is.",
+                received="neither",
+                remedy="Give --layers N, or --student DIR.",
+            )
+        if student is not None and any(x is not None for x in (*sizes, init, tokenizer)):
+            raise ConfigError(
+                "A student that is a model already has its layers, sizes, weights and tokenizer.",
+                received=f"student={student} and another choice of these",
+                remedy="Leave the others out.",
+            )
+        self.shape = None if layers is None else StudentShape(layers, *sizes[1:])
         self.init = init
+        self.student = student
+        self.tokenizer = tokenizer
+        self.vocabulary = rules.one_of(("same", "shared"))("vocabulary", vocabulary)
         self.answers = answers
+        if answers is not None and len(self.teachers) > 1:
+            raise ConfigError(
+                "Answers that were kept are of one teacher.",
+                received=f"answers with {len(self.teachers)} teachers",
+                remedy="Name the teacher that was asked, or leave the answers out.",
+            )
         self.recipe = _recipe(recipe)
         self.device = device
         self.progress = progress
@@ -100,7 +136,7 @@ class Distiller:
 
         Raises:
             CheckpointError: the teacher's folder cannot be read.
-            ConfigError: a teacher, layers or weights that do not go together.
+            ConfigError: a teacher, student, layers or weights that do not go together.
             DataError: no usable text.
             OutputError: ``out`` is taken or cannot be written.
             TrainingError: a loss is not finite; the last good checkpoint is named.
@@ -130,40 +166,34 @@ class Distiller:
         return self._prepare(texts, pick_device(self.device)).examine()
 
     def _prepare(self, texts: Source, device: torch.device) -> Job:
-        folder = local_folder(self.teacher)
-        config, tokenizer = open_folder(folder)
-        plan = self.shape.plan(config, init=self.init)
-        teacher, missing = open_language_model(folder, config, device=device)
-        require_language_model(folder, missing, config)
+        recipe = self.recipe
+        teachers = open_teachers(self.teachers, self.teacher_weights, device=device)
+        first = teachers[0]
+        if self.student is not None:
+            begun = of_folder(self.student, device=device)
+        else:
+            assert self.shape is not None
+            begun = of_teacher(first, self.shape, init=self.init, tokenizer=self.tokenizer, seed=recipe.seed)
         answers = None if self.answers is None else Answers(self.answers)
-        data = corpus_of(texts, tokenizer, plan.config, self.recipe, self.progress)
-        arrays = teacher.arrays()
-        student = masked_language_model(plan.config)
-        student.assign(
-            student_arrays(
-                config,
-                arrays,
-                plan,
-                rng=np.random.default_rng(self.recipe.seed),
-                states=_states(data, config, arrays) if plan.config.dim < config.dim else None,
-            )
-        )
+        teachers = with_readings(teachers, begun.tokenizer, shared=self.vocabulary == "shared")
+        facts = {"made_by": "distill", "teacher": first.facts(), **begun.facts}
+        if len(teachers) > 1:
+            facts["teachers"] = [{**teacher.facts(), "weight": teacher.weight} for teacher in teachers]
+        if any(teacher.reading for teacher in teachers):
+            facts["vocabulary"] = self.vocabulary
+        if answers is not None:
+            facts["answers"] = {"teacher": answers.facts["teacher"], "top": answers.top}
+            teachers = []
+        kind = SpelledCorpus if any(teacher.reading for teacher in teachers) else Corpus
+        longest = [t.longest for t in teachers if t.reading is None]
+        recipe = recipe.with_changes(max_length=min([recipe.max_length, *longest]))
+        data = corpus_of(texts, begun.tokenizer, begun.config, recipe, self.progress, kind=kind)
+        student = begun.make(data)
         if self.recipe.freeze_positions:
             key = base_prefix(student.config) + POSITION_EMBEDDINGS
             student.get_parameter(key).requires_grad_(False)
-        facts = {
-            "made_by": "distill",
-            "teacher": {
-                "model_type": config.model_type,
-                "n_layers": config.n_layers,
-                "weights": fingerprint(arrays),
-            },
-            **plan.facts(),
-        }
-        if answers is not None:
-            facts["answers"] = {"teacher": answers.facts["teacher"], "top": answers.top}
-        teachers = [Teacher(teacher)] if answers is None else []
-        return _job("distil", student.to(device), teachers, tokenizer, data, self.recipe, facts, answers)
+        job = _job("distil", student.to(device), teachers, begun.tokenizer, data, self.recipe, facts, answers)
+        return replace(job, new_weights=begun.new_weights)
 
 
 class Pretrainer:
@@ -251,12 +281,6 @@ def _job(
         facts={**facts, "text": data.facts()},
         examine=partial(examine, objective, tokenizer),
     )
-
-
-def _states(data: Corpus, config: EncoderConfig, arrays: Arrays) -> Any:
-    """What a teacher makes of the first sequences, by which a narrower student is cut."""
-    rows = [data[i][:SAMPLE_LENGTH] for i in range(min(SAMPLE_ROWS, len(data)))]
-    return sample_states(config, arrays, pad(rows, value=config.pad_token_id), attention_mask(rows))
 
 
 def _recipe(recipe: LanguageModelling | str | Path) -> LanguageModelling:

@@ -12,7 +12,7 @@ from distilbert.core.data.corpus import Corpus
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.torch.device import autocast
-from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.hearing import Teacher
 from distilbert.torch.language_modelling import MaskedWords
 
 #: Sequences that are looked at; their rows are spread over the text.
@@ -23,6 +23,9 @@ _LEAST_RATE, _MOST_RATE = 2e-6, 5e-3
 
 #: Of the pieces of a text, what may be too short or unknown without a word.
 _LEFT_OUT = 0.5
+
+#: Of the hidden words, where a teacher of another vocabulary is to be heard at least.
+_HEARD = 0.3
 
 #: Nats; below this, both models answer alike.
 _ALIKE = 1e-3
@@ -73,16 +76,24 @@ def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> I
     data, model = objective.data, objective.model
     rows = np.unique(np.linspace(0, len(data) - 1, _LOOKED_AT).astype(np.int64))
     chance = entropy(data, model.config.vocab_size, tokenizer.all_special_ids)
+    distances = []
     for teacher in objective.teachers:
-        found = _looked_at(objective, teacher.model, rows)
-        if found["masked_lm"] >= chance:
+        found = _looked_at(objective, teacher, rows)
+        if found.get("shared", 1.0) < _HEARD:
             yield Finding(
-                f"The teacher tells hidden words at {found['masked_lm']:.2f} nats, which is no better than "
-                f"their frequency in the text ({chance:.2f}).",
+                f"{teacher.name} and the student cut the text into tokens that both have at only "
+                f"{found['shared']:.0%} of the hidden words, and nothing is learnt of it elsewhere.",
+                "Choose a teacher or a vocabulary (--tokenizer) of the text's language and casing.",
+            )
+            continue
+        distances.append(found["distribution"])
+        if found["teacher_masked_lm"] >= chance:
+            yield Finding(
+                f"{teacher.name} tells hidden words at {found['teacher_masked_lm']:.2f} nats, which is no "
+                f"better than their frequency in the text ({chance:.2f}).",
                 "Train its head on such a text first: distilbert pretrain",
             )
-    found = _looked_at(objective, model, rows)
-    if found["distribution"] < _ALIKE:
+    if distances and max(distances) < _ALIKE:
         yield Finding(
             "The student answers as its teacher does before it has learnt anything.",
             "Choose fewer layers, or another teacher.",
@@ -90,24 +101,22 @@ def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> I
 
 
 def _looked_at(
-    objective: MaskedWords, model: MaskedLanguageModel, rows: "np.ndarray[Any, np.dtype[np.int64]]"
+    objective: MaskedWords, teacher: Teacher, rows: "np.ndarray[Any, np.dtype[np.int64]]"
 ) -> dict[str, float]:
-    """Means of what ``judge`` says of a model in the place of the one that learns."""
-    training, learning = model.training, objective.model
+    """Means of what ``judge`` says of student and teacher."""
+    model = objective.model
+    training = model.training
     sums: dict[str, float] = {}
-    count = 0
-    objective.model = model.eval()
-    try:
-        with torch.no_grad(), autocast(model.device, objective.recipe.precision):
-            for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
-                found, counts = objective.judge(objective.micro_batch(part, 0))
-                for name, value in found.items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-                count += counts["masked_lm"]
-    finally:
-        objective.model = learning
-        model.train(training)
-    return {name: value / max(1, count) for name, value in sums.items()}
+    counts: dict[str, int] = {}
+    model.eval()
+    with torch.no_grad(), autocast(model.device, objective.recipe.precision):
+        for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
+            found, of = objective.judge(objective.micro_batch(part, 0), by=teacher)
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0) + of[name]
+    model.train(training)
+    return {name: value / max(1, counts[name]) for name, value in sums.items()}
 
 
 def entropy(data: Corpus, vocab_size: int, special_ids: list[int]) -> float:

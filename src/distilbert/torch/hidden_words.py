@@ -17,6 +17,8 @@ def corpus_of(
     config: EncoderConfig,
     recipe: LanguageModelling,
     progress: Progress,
+    *,
+    kind: type[Corpus] = Corpus,
 ) -> Corpus:
     """A text as sequences that fit the model. Errors are ``open_corpus``'s."""
     return open_corpus(
@@ -24,6 +26,7 @@ def corpus_of(
         tokenizer,
         max_length=min(recipe.max_length, config.max_position_embeddings),
         min_length=recipe.min_length,
+        kind=kind,
         progress=progress,
     )
 

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,13 @@ from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.data.masking import sequence_rng
 from distilbert.core.data.packing import pack
+from distilbert.core.data.spelled import SpelledCorpus
 from distilbert.core.layers import layer_map
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.heads import MaskedLanguageModel
+from distilbert.torch.hearing import Heard, Teacher, hear, states_of
 from distilbert.torch.hidden_words import masking_of, what_is_asked
 from distilbert.torch.losses import (
     answers_sum,
@@ -40,29 +41,6 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 _HELD_OUT = 2**31
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """One who is listened to, and how much beside the others."""
-
-    model: MaskedLanguageModel
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a teacher says of a batch.
-
-    Attributes:
-        teacher: whose it is.
-        states: [T, D] before, between and after its blocks, or after the last one alone.
-        widen: from the student's states to the width of these.
-    """
-
-    teacher: Teacher
-    states: Sequence[Tensor]
-    widen: nn.Module
-
-
 class MaskedWords:
     """The objective: hidden words, and with teachers their distributions over them and their last states.
 
@@ -72,7 +50,7 @@ class MaskedWords:
     Args:
         model: learns.
         teachers: are listened to; their weights add up to 1.
-        data: the sequences.
+        data: the sequences; with their texts, if a teacher reads them its own way.
         tokenizer: says which ids are special.
         recipe: weights, temperature, masking, and where the teachers are listened to.
         held_out: so many sequences, drawn by the seed, are only judged by.
@@ -102,18 +80,10 @@ class MaskedWords:
             _refuse_more_than_answers(recipe, self.weights)
         self.teachers = tuple(teachers) if any(w for n, w in self.weights.items() if n != "masked_lm") else ()
         #: Learns with the model, and is not kept: from the student's width to each teacher's.
-        self.extra = nn.ModuleList(_widening(model, teacher.model) for teacher in self.teachers)
+        self.extra = nn.ModuleList(_widening(model, teacher) for teacher in self.teachers)
         if self.weights.get("relation"):
             self.relation_heads = recipe.relation_heads or model.config.n_heads
-            for one in (model, *(teacher.model for teacher in self.teachers)):
-                check_relation_heads(self.relation_heads, *(a.dim for a in one.encoder._attentions))
-            layers = min(teacher.model.config.n_layers for teacher in self.teachers)
-            if recipe.relation_layer is not None and recipe.relation_layer >= layers:
-                raise ConfigError(
-                    f"relation_layer must be one of the teacher's, 0 to {layers - 1}.",
-                    received=f"relation_layer={recipe.relation_layer}",
-                    remedy="Leave it out for the last one.",
-                )
+            _check_relations(model, self.teachers, recipe, self.relation_heads)
         order = np.random.default_rng((recipe.seed, _HELD_OUT)).permutation(len(data))
         self.held_out, self.learnt = np.sort(order[:held_out]), np.sort(order[held_out:])
         self.masking = masking_of(data, tokenizer, model.config.vocab_size, recipe)
@@ -147,7 +117,8 @@ class MaskedWords:
         labels_T = np.concatenate(labels).astype(np.int64)
         scored_T = labels_T != IGNORED_LABEL
         # No word is ever told of [CLS] and [SEP], so a teacher's opinion of them means nothing.
-        true_ids_T = np.concatenate([self.data[row] for row in rows])
+        true = [self.data[row] for row in rows]
+        true_ids_T = np.concatenate(true)
         heard_T = recipe.special_positions | ~np.isin(true_ids_T, self.special_ids)
         compared_T = scored_T.copy()
         if any(weight for name, weight in self.weights.items() if name in _OF_DISTRIBUTIONS):
@@ -158,29 +129,55 @@ class MaskedWords:
         if self.answers and epoch != _HELD_OUT:
             words_TK, logs_TK = self.answers.about(rows, epoch)
             given |= {"words": words_TK.astype(np.int64), "logs": logs_TK}
+        reads = [self._read(teacher, rows, true, hidden) for teacher in self.teachers]
+        spoken = [None if read is None else read["places"].numpy() >= 0 for read in reads]
         return MicroBatch(
             {
                 "texts": pack(hidden),
+                "reads": [None if read is None else _moved(read, device) for read in reads],
                 **{name: torch.from_numpy(array).to(device) for name, array in given.items()},
             },
             {
                 "masked_lm": int(scored_T.sum()),
-                "cosine": len(heard),
-                "hidden": len(heard),
+                "cosine": self._count(heard, spoken),
+                "hidden": self._count(heard, spoken),
                 "relation": len(labels_T),
-                **dict.fromkeys(_OF_DISTRIBUTIONS, len(compared)),
+                **dict.fromkeys(_OF_DISTRIBUTIONS, self._count(compared, spoken)),
             },
+        )
+
+    def _read(
+        self, teacher: Teacher, rows: Rows, true: Sequence[Any], hidden: Sequence[Any]
+    ) -> dict[str, Any] | None:
+        """The batch as a teacher reads it; None where that is as the student does."""
+        if teacher.reading is None:
+            return None
+        assert isinstance(self.data, SpelledCorpus)
+        texts, spans = zip(*(self.data.spelled(int(row)) for row in rows), strict=True)
+        read = teacher.reading(texts, spans, true, hidden)
+        return {
+            "texts": read.texts,
+            "places": torch.from_numpy(read.places),
+            "kinds": torch.from_numpy(read.kinds),
+        }
+
+    def _count(self, places: Rows, spoken: Sequence[Any]) -> float:
+        """How many of these tokens are compared: each counts as the teachers that speak of it weigh."""
+        if all(one is None for one in spoken):
+            return len(places)
+        return sum(
+            teacher.weight * (len(places) if one is None else int(np.count_nonzero(one[places])))
+            for teacher, one in zip(self.teachers, spoken, strict=True)
         )
 
     def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
         given, sums = batch.given, _zeros(self.model.device)
         layers = "hidden" in scales or "relation" in scales
-        states = _states(self.model, given, layers=layers)
-        with torch.no_grad():
-            heard = [
-                Heard(teacher, _states(teacher.model, given, layers=layers), widen)
-                for teacher, widen in zip(self.teachers, self.extra, strict=True)
-            ]
+        states = states_of(self.model, given["texts"], layers=layers)
+        heard = [
+            hear(teacher, widen, given, read, given["compared"], layers=layers)
+            for teacher, widen, read in zip(self.teachers, self.extra, given["reads"], strict=True)
+        ]
         total = states[-1].new_zeros(())
         if any(name in scales for name in ("masked_lm", *_OF_DISTRIBUTIONS)):
             total = total + self._of_words(states[-1], heard, given, scales, sums)
@@ -205,45 +202,46 @@ class MaskedWords:
         sums: Sums,
     ) -> Tensor:
         """The terms that need logits over the vocabulary."""
-        compared = given["compared"]
-        told = [(one.teacher, one.states[-1][compared]) for one in heard]
 
         def score(logits_TV: Tensor, rows: slice) -> Tensor:
             found = {}
             if "masked_lm" in scales:
                 found["masked_lm"] = cross_entropy_sum(logits_TV, given["labels"][rows])
             wanted = [name for name in _OF_DISTRIBUTIONS if name in scales]
-            for teacher, states_TD in told if wanted else ():
-                with torch.no_grad():
-                    teacher_TV = teacher.model.token_logits(states_TD[rows])
-                for name in wanted:
-                    at = {} if name == "logits_error" else {"temperature": self.recipe.temperature}
-                    value = teacher.weight * _OF_DISTRIBUTIONS[name](logits_TV, teacher_TV, **at)
-                    found[name] = found[name] + value if name in found else value
+            for one in heard if wanted else ():
+                for told in one.told(logits_TV, rows):
+                    for name in wanted:
+                        at = {} if name == "logits_error" else {"temperature": self.recipe.temperature}
+                        value = one.teacher.weight * _OF_DISTRIBUTIONS[name](told.own, told.theirs, **at)
+                        found[name] = found[name] + value if name in found else value
             if self.answers and wanted:
                 found["distribution"] = answers_sum(
                     logits_TV, given["words"][rows], given["logs"][rows], temperature=self.recipe.temperature
                 )
             for name, value in found.items():
                 sums[name] += value.detach()
+            if not found:  # no teacher says anything of these
+                return 0.0 * logits_TV.sum()
             return torch.stack([scales[name] * value for name, value in found.items()]).sum()
 
-        x_TD = self.model.before_vocabulary(hidden_TD[compared])
+        x_TD = self.model.before_vocabulary(hidden_TD[given["compared"]])
         return through_vocabulary(self.model.get_output_embeddings(), x_TD, score)
 
     def _cosine(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
-        at = given["heard"]
+        at = heard.among(given["heard"])
         return cosine_sum(heard.widen(states[-1][at]), heard.states[-1][at])
 
     def _hidden(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
-        at = given["heard"]
+        at = heard.among(given["heard"])
         compare = cosine_sum if self.recipe.hidden_loss == "cosine" else states_error_sum
         pairs = layer_map(len(states) - 1, len(heard.states) - 1, self.recipe.hidden_layers)  # type: ignore[arg-type]  # the recipe checks names
         found = [compare(heard.widen(states[i + 1][at]), heard.states[j + 1][at]) for i, j in pairs]
         return torch.stack(found).mean()
 
     def _relation(self, states: Sequence[Tensor], heard: Heard, given: Mapping[str, Any]) -> Tensor:
-        theirs = heard.teacher.model.encoder._attentions
+        model = heard.teacher.model
+        assert isinstance(model, MaskedLanguageModel)
+        theirs = model.encoder._attentions
         layer = len(theirs) - 1 if self.recipe.relation_layer is None else self.recipe.relation_layer
         own = self.model.encoder._attentions
         return relation_sum(
@@ -253,33 +251,46 @@ class MaskedWords:
             heads=self.relation_heads,
         )
 
-    def judge(self, batch: MicroBatch) -> tuple[Sums, dict[str, int]]:
-        """How well hidden words are told, and how far from the first teacher: sums, and what divides them.
+    def judge(self, batch: MicroBatch, *, by: Teacher | None = None) -> tuple[Sums, dict[str, int]]:
+        """How well hidden words are told, and how far from a teacher, by default the first one: sums, and
+        what divides them.
 
         ``masked_lm``, ``teacher_masked_lm`` and ``distribution`` in nats (the last at temperature 1),
-        ``accuracy`` of the most likely word, and ``agreement`` of both models' most likely words.
+        ``accuracy`` of the most likely word, and ``agreement`` of both models' most likely words. Of a
+        teacher that reads its own way, ``shared`` says at which share of the hidden words it is heard.
         """
         given, sums = batch.given, _zeros(self.model.device)
         scored = torch.nonzero(given["labels"] != IGNORED_LABEL)[:, 0]
         at, labels = given["compared"][scored], given["labels"][scored]
         with torch.no_grad():
-            hidden_TD = _states(self.model, given)[-1][at]
-            told = [(teacher, _states(teacher.model, given)[-1][at]) for teacher in self.teachers[:1]]
+            hidden_TD = states_of(self.model, given["texts"])[-1][at]
+            teachers = self.teachers[:1] if by is None else (by,)
+            reads = [given["reads"][self.teachers.index(teacher)] for teacher in teachers]
+            same = nn.Identity()
+            heard = [hear(t, same, given, read, at) for t, read in zip(teachers, reads, strict=True)]
+            counts = {"masked_lm": len(labels), "accuracy": len(labels)}
+            for one in heard:
+                spoken = len(labels) if one.kinds is None else int((one.kinds >= 0).sum())
+                counts |= dict.fromkeys(("distribution", "teacher_masked_lm", "agreement"), spoken)
+                if one.kinds is not None:
+                    counts["shared"] = len(labels)
+                    sums["shared"] += spoken
 
             def score(logits_TV: Tensor, rows: slice) -> Tensor:
                 best = logits_TV.argmax(-1)
                 sums["masked_lm"] += cross_entropy_sum(logits_TV, labels[rows])
                 sums["accuracy"] += (best == labels[rows]).sum()
-                for teacher, states_TD in told:
-                    teacher_TV = teacher.model.token_logits(states_TD[rows])
-                    sums["distribution"] += distribution_sum(logits_TV, teacher_TV, temperature=1.0)
-                    sums["teacher_masked_lm"] += cross_entropy_sum(teacher_TV, labels[rows])
-                    sums["agreement"] += (best == teacher_TV.argmax(-1)).sum()
+                for told in (told for one in heard for told in one.told(logits_TV, rows)):
+                    true = labels[rows] if told.rows is None else labels[rows][told.rows]
+                    true = true if told.names is None else told.names[true]
+                    sums["distribution"] += distribution_sum(told.own, told.theirs, temperature=1.0)
+                    sums["teacher_masked_lm"] += cross_entropy_sum(told.theirs, true)
+                    sums["agreement"] += (told.own.argmax(-1) == told.theirs.argmax(-1)).sum()
                 return logits_TV.new_zeros(())
 
             x_TD = self.model.before_vocabulary(hidden_TD)
             through_vocabulary(self.model.get_output_embeddings(), x_TD, score)
-        return sums, dict.fromkeys(sums, len(labels))
+        return {name: sums[name] for name in counts}, counts
 
 
 #: Terms that compare distributions over the vocabulary.
@@ -305,16 +316,33 @@ def _zeros(device: torch.device) -> Sums:
     return defaultdict(lambda: torch.zeros((), device=device))
 
 
-def _states(
-    model: MaskedLanguageModel, given: Mapping[str, Any], *, layers: bool = False
-) -> Sequence[Tensor]:
-    """The hidden states of a batch, text after text, [T, D]: of all layers, or the last ones alone."""
-    output = model.encoder(given["texts"], output_hidden_states=layers, return_dict=True)
-    return output.hidden_states if layers else (output.last_hidden_state,)
+def _moved(read: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in read.items()}
 
 
-def _widening(student: MaskedLanguageModel, teacher: MaskedLanguageModel) -> nn.Module:
-    width, wider = student.config.dim, teacher.config.dim
+def _check_relations(
+    model: MaskedLanguageModel, teachers: Sequence[Teacher], recipe: LanguageModelling, heads: int
+) -> None:
+    own = [t.model for t in teachers if isinstance(t.model, MaskedLanguageModel) and t.reading is None]
+    if len(own) < len(teachers):
+        raise ConfigError(
+            "Relations are those of a BERT or DistilBERT that reads the student's tokens.",
+            received=f"relation_weight={recipe.relation_weight:g} with another teacher",
+            remedy="Set relation_weight to 0.",
+        )
+    for one in (model, *own):
+        check_relation_heads(heads, *(a.dim for a in one.encoder._attentions))
+    layers = min((one.config.n_layers for one in own), default=0)
+    if own and recipe.relation_layer is not None and recipe.relation_layer >= layers:
+        raise ConfigError(
+            f"relation_layer must be one of the teacher's, 0 to {layers - 1}.",
+            received=f"relation_layer={recipe.relation_layer}",
+            remedy="Leave it out for the last one.",
+        )
+
+
+def _widening(student: MaskedLanguageModel, teacher: Teacher) -> nn.Module:
+    width, wider = student.config.dim, teacher.width
     if width == wider:
         return nn.Identity()
     widen = nn.Linear(width, wider, bias=False, device=student.device)

@@ -15,6 +15,7 @@ from distilbert.core.teachers.label_files import LabelFile
 from distilbert.core.teachers.targets import Targets, Teacher
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
+from distilbert.torch.foreign import ForeignClassifier, open_classifier
 from distilbert.torch.zero_shot import ZeroShot
 
 #: What a teacher's address begins with, and no folder's name.
@@ -31,9 +32,9 @@ def open_teacher(
     """The teacher that is meant.
 
     Args:
-        teacher: a file of labels, by its name's ending; a classifier's folder, or its name on a hub; an
-            entailment model's, which is asked about the labels where it has others; or a ``Teacher``, which
-            is returned.
+        teacher: a file of labels, by its name's ending; a classifier's folder, or its name on a hub, with
+            ``transformers`` of any family; an entailment model's, which is asked about the labels where it
+            has others; or a ``Teacher``, which is returned.
         labels: that it is to know; None for its own.
         device, precision: of a model.
 
@@ -52,7 +53,9 @@ def open_teacher(
     path = Path(teacher)
     if known_kind(path) is not None and not path.is_dir():
         return LabelFile(path)
-    model = TextClassifier.open(path, device=device, precision=precision)
+    model = open_classifier(path, device=device, precision=precision)
+    if not isinstance(model, TextClassifier):
+        return FolderTeacher(model)
     own = model.task.labels
     if entails(own) and (labels is None or set(labels) != set(own)):
         return ZeroShot(model)
@@ -69,7 +72,7 @@ class FolderTeacher:
     kind: ClassVar[str] = "classifier"
     paid: ClassVar[bool] = False
 
-    def __init__(self, model: TextClassifier) -> None:
+    def __init__(self, model: TextClassifier | ForeignClassifier) -> None:
         self._model = model
 
     @property

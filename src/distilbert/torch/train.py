@@ -31,7 +31,7 @@ class MicroBatch:
     """What is in memory at once, by name, and for each loss term its count of rows."""
 
     given: dict[str, Any]
-    counts: dict[str, int]
+    counts: dict[str, float]
 
 
 class Objective(Protocol):
@@ -287,7 +287,8 @@ def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, p
     names = sorted(name for name in sums if not name.endswith(" of"))
     totals = added(processes, sums, [*names, *(f"{name} of" for name in names)])
     if names:
-        log.judged.append({"step": step, **{name: totals[name] / totals[f"{name} of"] for name in names}})
+        means = {name: totals[name] / (totals[f"{name} of"] or 1.0) for name in names}
+        log.judged.append({"step": step, **means})
 
 
 def _optimiser(objective: Objective, recipe: Training, new_weights: Collection[str]) -> torch.optim.AdamW:

@@ -1,0 +1,291 @@
+"""Teachers of other families (RoBERTa, ModernBERT, DeBERTa and so on), where ``transformers`` is installed.
+
+Only what that package itself defines is run: code in a folder is not, weights are safetensors, and nothing is
+fetched. To what listens to teachers they look like our own.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distilbert.core.config_files import folder_content, model_type
+from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
+from distilbert.core.data.packing import PackedBatch
+from distilbert.core.hub import local_folder
+from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks import SequenceClassification
+from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
+from distilbert.torch.classifier import Numbers, TextClassifier
+from distilbert.torch.device import autocast, pick_device
+
+#: What this package has of its own.
+_OWN = ("bert", "distilbert")
+
+#: A tokenizer that says no length says some such number instead.
+_ANY_LENGTH = 10**6
+
+
+def is_foreign(folder: str | Path) -> bool:
+    """Whether a folder's model is of another family than BERT and DistilBERT."""
+    said = model_type(folder_content(Path(folder)))
+    return said is not None and said not in _OWN
+
+
+@dataclass(frozen=True)
+class ForeignTokenizer:
+    """Another family's tokenizer, as far as teachers need it.
+
+    Attributes:
+        backend: of ``transformers``.
+        max_length: of a row, in tokens.
+    """
+
+    backend: Any
+    max_length: int
+
+    @property
+    def mask_token_id(self) -> int | None:
+        return self.backend.mask_token_id
+
+    def get_vocab(self) -> dict[str, int]:
+        return dict(self.backend.get_vocab())
+
+    def content(self) -> dict[str, Any]:
+        """What its ``tokenizer.json`` holds."""
+        return dict(json.loads(self.backend.backend_tokenizer.to_str()))
+
+    def __call__(self, texts: Sequence[str], **options: Any) -> Mapping[str, Any]:
+        return self.backend(list(texts), truncation=True, max_length=self.max_length, **options)
+
+
+class ForeignLanguageModel(nn.Module):
+    """Another family's masked language model.
+
+    Args:
+        model: of ``transformers``.
+        pad_token_id: of its tokenizer.
+    """
+
+    def __init__(self, model: Any, pad_token_id: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+        self.pad_token_id = pad_token_id
+
+    @property
+    def width(self) -> int:
+        return int(self.config.hidden_size)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "model_type": self.config.model_type,
+            "n_layers": getattr(self.config, "num_hidden_layers", None),
+        }
+
+    def arrays(self) -> dict[str, Any]:
+        """Its weights by their names."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.model.state_dict().items()}
+
+    def listen(
+        self, texts: PackedBatch, at: Tensor, *, layers: bool
+    ) -> tuple[list[Tensor], Callable[[Any], Tensor]]:
+        """What it makes of texts: its states, text after text [T, D], and the logits of tokens.
+
+        Args:
+            texts: any.
+            at: tokens whose logits may be asked for; those of all others go at once.
+            layers: states before, between and after its layers, or the last ones alone.
+
+        Returns:
+            The states, and a function from places in ``at`` to logits.
+        """
+        ids_T = texts.input_ids.ravel()[texts.order].astype(np.int32)
+        rows = np.split(ids_T, np.cumsum(texts.lengths)[:-1])
+        device = at.device
+        ids_BS = torch.from_numpy(pad(rows, value=self.pad_token_id)).to(device)
+        mask_BS = torch.from_numpy(attention_mask(rows)).to(device)
+        last: list[Tensor] = []
+        # Some families list their last states without the norm that their head reads them through.
+        hook = self.model.base_model.register_forward_hook(lambda _, __, found: last.append(found[0]))
+        with hook:
+            output = self.model(
+                input_ids=ids_BS, attention_mask=mask_BS, output_hidden_states=layers, return_dict=True
+            )
+        live = mask_BS.flatten().nonzero()[:, 0]
+        states = [*output.hidden_states[:-1], *last] if layers else last
+        logits_TV = output.logits.flatten(0, 1).index_select(0, live[at])
+        return [x.flatten(0, 1).index_select(0, live) for x in states], lambda rows: logits_TV[rows]
+
+
+def open_foreign_language_model(
+    folder: str | Path, *, device: torch.device
+) -> tuple[ForeignLanguageModel, ForeignTokenizer]:
+    """A folder's masked language model and tokenizer.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+        ConfigError: a family without a masked-language-model head, or one that is not known.
+        MissingExtraError: ``transformers`` is not installed.
+    """
+    model, tokenizer = _opened(Path(folder), "MODEL_FOR_MASKED_LM_MAPPING", "a masked-language-model head")
+    if tokenizer.mask_token_id is None:
+        raise ConfigError(
+            "A teacher of masked words must have a token that hides them.",
+            received=f"{folder}, whose tokenizer has none",
+            remedy="Choose another teacher.",
+        )
+    return ForeignLanguageModel(model, tokenizer.backend.pad_token_id or 0).to(device), tokenizer
+
+
+@dataclass(frozen=True)
+class ForeignClassifier:
+    """Another family's text classifier, asked as a ``TextClassifier`` is."""
+
+    model: Any
+    tokenizer: ForeignTokenizer
+    task: SequenceClassification
+    precision: str = "fp32"
+
+    @classmethod
+    def open(cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32") -> Self:
+        """
+        Raises:
+            CheckpointError: the folder cannot be read, or its model was never fine-tuned.
+            ConfigError: a family that is not known, or labels that no classifier has.
+            MissingExtraError: ``transformers`` is not installed.
+        """
+        wanted = "a text classifier's head"
+        model, tokenizer = _opened(Path(folder), "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING", wanted)
+        names = model.config.id2label
+        labels = tuple(str(names[i]) for i in range(len(names)))
+        if model.config.problem_type not in (None, "single_label_classification") or len(set(labels)) < 2:
+            raise ConfigError(
+                "A classifier here answers with one of at least two labels.",
+                received=f"problem_type={model.config.problem_type}, labels {', '.join(labels)}, in {folder}",
+                remedy="Choose another teacher.",
+            )
+        return cls(model.to(pick_device(device)), tokenizer, SequenceClassification(labels), precision)
+
+    def logits(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        stage: str = "classify",
+        progress: Progress = silent,
+    ) -> tuple[Numbers, int]:
+        """Logits [texts, C], each text cut to the model's length, and how many were."""
+        rows = [np.array(ids, np.int32) for ids in self.tokenizer(texts)["input_ids"]]
+        whole = self.tokenizer.backend(list(texts), truncation=False, verbose=False)["input_ids"]
+        cut = sum(len(ids) > len(row) for ids, row in zip(whole, rows, strict=True))
+        logits = np.zeros((len(rows), len(self.task.labels)), np.float32)
+        device, done = self.model.device, 0
+        with torch.inference_mode(), autocast(device, self.precision):
+            for indices in length_sorted_batches(np.array([*map(len, rows)]), batch_size=batch_size):
+                batch = [rows[i] for i in indices]
+                ids = torch.from_numpy(pad(batch, value=self.tokenizer.backend.pad_token_id or 0))
+                mask = torch.from_numpy(attention_mask(batch))
+                output = self.model(
+                    input_ids=ids.to(device), attention_mask=mask.to(device), return_dict=True
+                )
+                logits[indices] = output.logits.float().cpu().numpy()
+                done += len(indices)
+                progress(stage, done, len(rows), {})
+        return logits, cut
+
+
+def open_classifier(
+    folder: str | Path, *, device: str = "auto", precision: str = "fp32"
+) -> TextClassifier | ForeignClassifier:
+    """A fine-tuned text classifier of whichever family. Errors are those of either's ``open``."""
+    folder = local_folder(folder)
+    kind = ForeignClassifier if is_foreign(folder) else TextClassifier
+    return kind.open(folder, device=device, precision=precision)
+
+
+def _opened(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenizer]:
+    """A model in fp32 with one of these heads, and its tokenizer."""
+    try:
+        import transformers
+    except ImportError:
+        raise MissingExtraError(
+            "A teacher that is neither BERT nor DistilBERT needs the package transformers.",
+            received="it is not installed",
+            remedy="Run: pip install transformers",
+        ) from None
+
+    content = folder_content(folder)
+    kind = model_type(content)
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ConfigError(
+            "A teacher must be of a family that this package or the installed transformers has.",
+            received=f"model_type={kind!r:.80} in {folder}; code that a folder brings along is not run",
+            remedy="Choose another teacher, or a newer transformers.",
+        )
+    try:
+        config = transformers.CONFIG_MAPPING[kind].from_dict(content)
+        table = getattr(transformers, heads)
+        found = table.get(type(config), None)
+    except Exception as error:
+        raise _unreadable(folder, error) from None
+    if found is None:
+        raise ConfigError(
+            f"A teacher must be able to have {wanted}.",
+            received=f"{folder} of the family {kind}, which has none",
+            remedy="Choose another teacher.",
+        )
+    kind_of_model = found[0] if isinstance(found, tuple | list) else found
+    if hasattr(config, "reference_compile"):
+        config.reference_compile = False  # rows of every length would each be compiled
+    try:
+        model, report = kind_of_model.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            attn_implementation="sdpa" if getattr(kind_of_model, "_supports_sdpa", False) else "eager",
+        )
+        tokenizers: Any = transformers.AutoTokenizer
+        backend = tokenizers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the libraries below raise what they like
+        raise _unreadable(folder, error) from None
+    if missing := sorted(report["missing_keys"]):
+        raise ConfigError(
+            f"A teacher must have {wanted}, trained.",
+            received=f"{folder} without {', '.join(missing[:3])}" + (" and more" if missing[3:] else ""),
+            remedy="Train it first, or choose another teacher.",
+        )
+    if not backend.is_fast:
+        raise ConfigError(
+            "A teacher's tokenizer must be one of the tokenizers library, which says where tokens stand.",
+            received=f"{type(backend).__name__} in {folder}",
+            remedy="Save it as tokenizer.json beside the model.",
+        )
+    longest = min(_longest(model), backend.model_max_length, _ANY_LENGTH)
+    return model.float().eval(), ForeignTokenizer(backend, int(longest))
+
+
+def _longest(model: Any) -> int:
+    """The longest row that a model has positions for."""
+    positions = int(getattr(model.config, "max_position_embeddings", None) or _ANY_LENGTH)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            # RoBERTa and what stems from it count positions from behind the padding's id on.
+            return positions - int(module.padding_idx) - 1
+    return positions
+
+
+def _unreadable(folder: Path, error: Exception) -> CheckpointError:
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return CheckpointError(
+        "A teacher's folder must hold a configuration, safetensors and a tokenizer that transformers reads.",
+        received=f"{folder}: {said[:300]}",
+        remedy="Save the model there again with save_pretrained(folder, safe_serialization=True).",
+    )
