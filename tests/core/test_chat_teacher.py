@@ -47,7 +47,7 @@ def ask(who: ChatTeacher, texts: list[str] = TEXTS) -> Targets:
 
 def test_log_probabilities_become_soft_labels(chat: Chat, tmp_path: Path) -> None:
     who = teacher(chat, tmp_path)
-    found = ask(who, [*TEXTS, TEXTS[0]])
+    found = ask(who, [*TEXTS, f" {TEXTS[0]}\n"])
     assert found.known.all()
     for row, text in enumerate([*TEXTS, TEXTS[0]]):
         at = LABELS.index(subject(text))
@@ -123,13 +123,25 @@ def test_strange_log_probabilities_are_left_out() -> None:
         {"content": "A"},
     ):
         assert read(strange).token is None
-    given = [("A", -0.5), ("B", float("nan")), ("C", "x"), (None, -1.0), ("D", True), ("E", 2.0)]
+    given = [
+        ("A", -0.5),
+        ("B", float("nan")),
+        ("C", "x"),
+        (None, -1.0),
+        ("D", True),
+        ("E", 2.0),
+        ("F", -(10**400)),
+    ]
     tops = [{"token": token, "logprob": logprob} for token, logprob in given]
     found = read(
         {"content": [{"token": "\n", "top_logprobs": []}, {"token": "A", "top_logprobs": [*tops, 5]}]}
     )
     assert (found.token, found.top) == ("A", (("A", -0.5), ("E", 0.0)))
     assert read({"content": [{"token": "A", "top_logprobs": None}]}).top == ()
+    counted = Reply.of_protocol(
+        {**completion("A"), "usage": {"prompt_tokens": 10**400, "completion_tokens": -1}}
+    )
+    assert (counted.read, counted.written) == (None, None)
 
 
 def test_a_busy_server_is_asked_again_after_the_time_it_says(chat: Chat, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_zero_is_zero_at_every_temperature() -> None:
         ({"text": "x", "probabilities": {"food": 0.9, "music": 0.2}}, "sum to 1.*a sum of 1.1.*percentages"),
         ({"text": "x", "probabilities": {"food": 1.5, "music": -0.5}}, "at least 0.*-0.5 for music.*logits"),
         ({"text": "x", "probabilities": {"food": float("nan")}}, "at least 0.*nan for food"),
+        ({"text": "x", "probabilities": {"food": 10**400}}, "at least 0.*10000"),
         ({"text": "x", "probabilities": {"food": True}}, "at least 0.*True for food"),
         ({"text": "x", "probabilities": {"food": [1]}}, r"at least 0.*\[1\] for food"),
         ({"text": "x", "probabilities": {}}, "probabilities by label.*{}"),
@@ -164,6 +165,25 @@ def test_texts_without_an_answer_are_left_out_of_what_is_learnt(tmp_path: Path) 
     assert (found.facts["answered"], found.facts["unanswered"]) == (3, 3)
     with pytest.raises(DataError, match="no answer to any of 2 texts from this file of labels"):
         lessons(["x"], ["y"])
+
+
+@pytest.mark.parametrize("wrong", ["shape", "known", "finite"])
+def test_a_teacher_of_ones_own_is_held_to_its_word(wrong: str) -> None:
+    class Own:
+        kind, paid = "teacher of one's own", False
+
+        def targets(self, texts: list[str], labels: tuple[str, ...], *, progress: object) -> Targets:
+            logits = np.zeros((len(texts), len(labels) - (wrong == "shape")), np.float32)
+            logits[0, 0] = np.nan if wrong == "finite" else 0
+            return Targets(logits, np.ones(len(texts) - (wrong == "known"), bool))
+
+        def facts(self) -> dict[str, object]:
+            return {}
+
+        account = facts
+
+    with pytest.raises(DataError, match="a finite logit for each label"):
+        Lessons.of(Own(), LABELS, labelled=["a", "b"], unlabelled=[], gold=None, progress=silent)
 
 
 def test_agreement_by_hand() -> None:

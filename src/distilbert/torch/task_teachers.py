@@ -74,6 +74,7 @@ class FolderTeacher:
 
     def __init__(self, model: TextClassifier | ForeignClassifier) -> None:
         self._model = model
+        self.cut = 0
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -88,11 +89,11 @@ class FolderTeacher:
                 remedy="Fine-tune the teacher on the same training data.",
             )
         order = [own.index(label) for label in labels]
-        logits, _ = self._model.logits(texts, stage="ask the teacher", progress=progress)
+        logits, self.cut = self._model.logits(texts, stage="ask the teacher", progress=progress)
         return Targets.all_known(np.ascontiguousarray(logits[:, order]))
 
     def facts(self) -> dict[str, Any]:
-        return {"labels": list(self.labels)}
+        return {"labels": list(self.labels), "cut_to_max_length": self.cut}
 
     def account(self) -> dict[str, Any]:
         return {}

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from distilbert.core.data.caches import cache_folder
@@ -74,8 +75,10 @@ class AnswerCache:
         except OSError as error:
             raise unwritable(self.path, error) from error
         try:
-            while not locked(self._file):
-                progress("wait for another run's answers", 0, None, {})
+            for looks in count():
+                if locked(self._file):
+                    break
+                progress("wait for another run's answers", looks, None, {})
                 time.sleep(_LOOK_EVERY)
             self._end_line()
             yield self._read(set(keys))

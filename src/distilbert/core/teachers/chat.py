@@ -128,7 +128,7 @@ class ChatTeacher:
             TeacherError: the server does not answer; what it did answer is kept.
         """
         prompt = Prompt(self.template, labels)
-        questions = {text: self._question(prompt.message(text)) for text in dict.fromkeys(texts)}
+        questions = self._questions(texts, prompt)
         wanted = {question.key: question for question in questions.values()}
         with self._cache.opened(wanted, progress) as replies:
             for key in replies:
@@ -163,14 +163,11 @@ class ChatTeacher:
         Nothing is asked, and nothing written.
         """
         prompt = Prompt(self.template, labels)
-        questions = [self._question(prompt.message(text)) for text in dict.fromkeys(texts)]
-        kept = self._cache.standing({question.key for question in questions})
-        cost = sum(self._purse.price(*question.most, kept.get(question.key)) for question in questions)
-        found = {
-            "texts": len(questions),
-            "requests": len(questions) - len(kept),
-            "kept_from_earlier": len(kept),
-        }
+        questions = {question.key: question for question in self._questions(texts, prompt).values()}
+        kept = self._cache.standing(questions)
+        cost = sum(self._purse.price(*question.most, kept.get(key)) for key, question in questions.items())
+        asked = len(questions) - len(kept)
+        found = {"texts": len(questions), "requests": asked, "kept_from_earlier": len(kept)}
         return {**found, "cost_at_most": round(cost, 6)} if self._purse.priced else found
 
     def facts(self) -> dict[str, Any]:
@@ -184,6 +181,10 @@ class ChatTeacher:
 
     def account(self) -> dict[str, Any]:
         return {**self._purse.account(), "failed": self._failed, "stopped_at": self._purse.closed}
+
+    def _questions(self, texts: Sequence[str], prompt: Prompt) -> dict[str, _Question]:
+        """By text. Space around a text makes no other question of it, wherever the text was read from."""
+        return {text: self._question(prompt.message(text.strip())) for text in dict.fromkeys(texts)}
 
     def _question(self, message: str) -> _Question:
         body = {

@@ -195,7 +195,7 @@ class _Rows:
     def _probability(self, value: Any, name: Any, number: int) -> float:
         try:
             found = None if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             found = None
         if found is None or not isfinite(found) or found < 0:
             raise self._refused(

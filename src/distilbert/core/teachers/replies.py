@@ -1,11 +1,13 @@
 """What a server of the OpenAI chat protocol replies, as far as it is used and kept."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Self
 
 #: What tokens and answers have around them: space, marks of tokenizers for it, quotes, brackets, stops.
 AROUND = " \t\r\n\"'`*_.:;,()[]{}<>Ġ▁"
+
+#: Tokens of a request, and log-probabilities of one: a whole number of JSON may be too large to count with.
+_MOST = 10**9
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ def _pairs(top: list[Any]) -> tuple[tuple[str, float], ...]:
         if isinstance(token, str)
         and isinstance(logprob, int | float)
         and not isinstance(logprob, bool)
-        and isfinite(logprob)
+        and -_MOST <= logprob <= _MOST
     )
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None

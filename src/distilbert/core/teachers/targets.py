@@ -121,8 +121,8 @@ class Lessons:
             ConfigError: it knows other classes.
             DataError: it has no answer to anything that is to be learnt from.
         """
-        judged = None if gold is None else teacher.targets(gold, labels, progress=progress)
-        found = teacher.targets([*labelled, *unlabelled], labels, progress=progress)
+        judged = None if gold is None else _asked(teacher, gold, labels, progress)
+        found = _asked(teacher, [*labelled, *unlabelled], labels, progress)
         if not found.known.any():
             raise DataError(
                 "A teacher must answer some of the texts that are learnt from.",
@@ -144,6 +144,20 @@ class Lessons:
             facts,
             teacher.account(),
         )
+
+
+def _asked(teacher: Teacher, texts: Sequence[str], labels: Sequence[str], progress: Progress) -> Targets:
+    """What a teacher answers, if that is what an answer has to be: anybody may have written the teacher."""
+    found = teacher.targets(texts, labels, progress=progress)
+    wanted = (len(texts), len(labels))
+    if found.logits.shape != wanted or found.known.shape != wanted[:1] or not np.isfinite(found.logits).all():
+        raise DataError(
+            "A teacher must answer each text with a finite logit for each label.",
+            received=f"{list(found.logits.shape)} logits and {list(found.known.shape)} marks of being known, "
+            f"for {wanted[0]} texts and {wanted[1]} labels",
+            remedy="Correct its method targets; where it does not know, say so in known.",
+        )
+    return found
 
 
 class Unasked:
