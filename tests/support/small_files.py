@@ -100,8 +100,6 @@ def write_entailment(folder: Path, *, bert: bool = True, labels: tuple[str, ...]
         **sizes,
     )
     model = sequence_classifier(config)
-    # As published ones are: a BERT is told which text of a pair each token is of.
-    given = ["input_ids", *["token_type_ids"] * bert, "attention_mask"]
-    tokenizer = DistilBertTokenizerFast(folder / "vocab.txt", model_max_length=32, model_input_names=given)
+    tokenizer = DistilBertTokenizerFast(folder / "vocab.txt", model_max_length=32)
     save_folder(folder, model, tokenizer, {"made_by": "test"})
     return folder

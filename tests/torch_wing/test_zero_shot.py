@@ -149,3 +149,11 @@ def test_labels_read_as_labels(folders: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.probabilities, scores, atol=1e-6)
     assert LabelledTexts.read(out).labels == [CLASSES[i] for i in scores.argmax(1)]
     assert json.loads(out.read_text().splitlines()[0]).keys() == {"text", "label", "probabilities"}
+
+
+def test_other_programs_tell_a_saved_bert_which_text_is_which(folders: Path) -> None:
+    import transformers
+
+    for name, expected in (("bert", True), ("distilbert", False)):
+        names = transformers.AutoTokenizer.from_pretrained(folders / name).model_input_names
+        assert ("token_type_ids" in names) == expected

@@ -239,8 +239,14 @@ class Configured(Assembly, Publishable):
         Raises:
             OutputError: the folder cannot be written, or the hub does not take them.
         """
+        settings = self._settings()
+        if "DistilBert" not in tokenizer_class and self.model_input_names == list(
+            type(self).model_input_names
+        ):
+            # Another class has other usual columns: a BERT is told which text of a pair a token is of.
+            del settings["model_input_names"]
         contents = {
-            TOKENIZER_CONFIG_FILE: json_text({**self._settings(), "tokenizer_class": tokenizer_class}),
+            TOKENIZER_CONFIG_FILE: json_text({**settings, "tokenizer_class": tokenizer_class}),
             SPECIAL_TOKENS_FILE: json_text(
                 {
                     name: [one.facts() for one in token] if isinstance(token, list) else token.facts()
