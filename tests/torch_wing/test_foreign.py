@@ -261,6 +261,38 @@ def test_a_student_learns_from_every_family(folder: Path, tmp_path: Path, family
     assert 0.3 < run.log.judged[-1]["shared"] <= 1
 
 
+def test_a_run_with_a_teacher_of_another_vocabulary_goes_on(folder: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.with_changes(steps=6, checkpoint_every=2, dropout=0.1)
+
+    def run(out: Path, stop_at: int | None = None, **options: object) -> bytes:
+        def progress(stage: str, done: int, total: int | None, facts: object) -> None:
+            if stage == "distil" and done == stop_at:
+                raise KeyboardInterrupt
+
+        teachers = [folder / "roberta", folder / "electra"]
+        begun = {"dim": 16, "n_heads": 2, "recipe": recipe, "device": "cpu", **random_student(folder)}
+        Distiller(teachers, progress=progress, **begun).run(TEXTS, out=out, **options)
+        return (out / "model.safetensors").read_bytes()
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", stop_at=4)
+    assert run(tmp_path / "broken", resume=True) == whole
+
+
+def test_the_doctor_says_where_a_teacher_is_hardly_heard(folder: Path) -> None:
+    letters = sorted({letter for word in WORDS[5:] for letter in word})
+    (folder / "letters").mkdir()
+    words = [*SPECIALS, *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "letters" / "vocab.txt").write_text("\n".join(words) + "\n")
+    options = {"layers": 2, "vocabulary": "shared", "recipe": RECIPE, "device": "cpu"}
+    (finding,) = Distiller(folder / "bert", tokenizer=folder / "letters", **options).examine(TEXTS)
+    assert "at only" in str(finding)
+    assert "--tokenizer" in finding.remedy
+    (finding,) = Distiller(folder / "bert", tokenizer=folder / "words", **options).examine(TEXTS)
+    assert "at only" not in str(finding)
+
+
 def test_a_student_with_words_of_its_own(folder: Path, tmp_path: Path) -> None:
     """Cut from its teacher: rows of words that the teacher has are its own, and others the mean of all."""
     still = RECIPE.with_changes(learning_rate=1e-12, steps=1)
