@@ -9,7 +9,7 @@ import pytest
 from distilbert.core.progress import silent
 from distilbert.core.teachers.agreement import agreement
 from distilbert.core.teachers.label_files import LabelFile, write_labels
-from distilbert.core.teachers.targets import NEVER, Lessons, Targets
+from distilbert.core.teachers.targets import NEVER, Targets, Teaching
 from distilbert.errors import DataError
 
 LABELS = ("food", "music", "sport")
@@ -147,8 +147,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_texts_without_an_answer_are_left_out_of_what_is_learnt(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", *({"text": text, "label": "food"} for text in ("a", "c", "e")))
 
-    def lessons(labelled: list[str], unlabelled: list[str]) -> Lessons:
-        return Lessons.of(
+    def lessons(labelled: list[str], unlabelled: list[str]) -> Teaching:
+        return Teaching.of(
             LabelFile(path),
             LABELS,
             labelled=labelled,
@@ -183,7 +183,7 @@ def test_a_teacher_of_ones_own_is_held_to_its_word(wrong: str) -> None:
         account = facts
 
     with pytest.raises(DataError, match="a finite logit for each label"):
-        Lessons.of(Own(), LABELS, labelled=["a", "b"], unlabelled=[], gold=None, progress=silent)
+        Teaching.of(Own(), LABELS, labelled=["a", "b"], unlabelled=[], gold=None, progress=silent)
 
 
 def test_agreement_by_hand() -> None:

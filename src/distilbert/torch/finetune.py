@@ -19,7 +19,7 @@ from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks import LabelledTexts, SequenceClassification
 from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.teachers.agreement import agreement
-from distilbert.core.teachers.targets import Lessons, Targets, Teacher, Unasked
+from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
 from distilbert.core.text import TokenizedTexts
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
@@ -211,14 +211,14 @@ class Finetuner:
         evaluate: LabelledTexts | None,
         *,
         rehearsed: bool,
-    ) -> Lessons | None:
+    ) -> Teaching | None:
         """What the teacher answers; it is not held beyond that."""
         if self.teacher is None:
             return None
         teacher = open_teacher(
             self.teacher, labels=task.labels, device=self.device, precision=self.recipe.precision
         )
-        return Lessons.of(
+        return Teaching.of(
             Unasked() if rehearsed and teacher.paid else teacher,
             task.labels,
             labelled=train.texts,

@@ -54,8 +54,6 @@ def open_teacher(
     if known_kind(path) is not None and not path.is_dir():
         return LabelFile(path)
     model = open_classifier(path, device=device, precision=precision)
-    if not isinstance(model, TextClassifier):
-        return FolderTeacher(model)
     own = model.task.labels
     if entails(own) and (labels is None or set(labels) != set(own)):
         return ZeroShot(model)

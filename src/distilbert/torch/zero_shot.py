@@ -5,24 +5,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from distilbert.core.config import BertConfig
-from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
 from distilbert.core.progress import Progress, silent
 from distilbert.core.teachers.entailment import HYPOTHESIS, class_logits, each_class, hypotheses, outcomes
 from distilbert.core.teachers.targets import Targets
 from distilbert.errors import CheckpointError, DataError
 from distilbert.torch.classifier import TextClassifier
-from distilbert.torch.device import autocast
+from distilbert.torch.foreign import ForeignClassifier, open_classifier
+from distilbert.torch.pairs import pairs_of
 
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
 #: Texts whose pairs are made, sorted by length and answered together.
 _TEXTS = 128
-
-#: [CLS] and the two [SEP] of a pair.
-_SPECIAL = 3
 
 
 class ZeroShot:
@@ -32,8 +27,8 @@ class ZeroShot:
     hypothesis, and the texts are counted.
 
     Args:
-        model: a fine-tuned BERT or DistilBERT, one of whose labels is called entailment: its folder, its name
-            on a hub, or open.
+        model: a classifier one of whose labels is called entailment: its folder, its name on a hub, or open.
+            With ``transformers`` it may be one of its families'.
         hypothesis: a sentence with ``{}`` in place of the class.
         device, precision: where and how it computes.
 
@@ -47,15 +42,15 @@ class ZeroShot:
 
     def __init__(
         self,
-        model: str | Path | TextClassifier,
+        model: str | Path | TextClassifier | ForeignClassifier,
         *,
         hypothesis: str = HYPOTHESIS,
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
-        if not isinstance(model, TextClassifier):
-            model = TextClassifier.open(model, device=device, precision=precision)
-        self._model = model
+        if isinstance(model, str | Path):
+            model = open_classifier(model, device=device, precision=precision)
+        self._model, self._pairs = model, pairs_of(model)
         self._outcomes = outcomes(dict(enumerate(model.task.labels)))
         self.hypothesis = hypothesis
         self.cut = 0
@@ -107,9 +102,10 @@ class ZeroShot:
         for start in range(0, len(texts), _TEXTS):
             progress("ask the teacher", start, len(texts), {})
             some = texts[start : start + _TEXTS]
-            answers, cut = self._pairs([(text, claim) for text in some for claim in claims], batch_size)
+            firsts = [text for text in some for _ in claims]
+            answers, cut = self._pairs.logits(firsts, claims * len(some), batch_size=batch_size)
             found[start : start + len(some)] = answers.reshape(len(some), len(claims), -1)
-            self.cut += int(np.count_nonzero(cut.reshape(len(some), -1).any(axis=1)))
+            self.cut += int(cut.reshape(len(some), -1).any(axis=1).sum())
         progress("ask the teacher", len(texts), len(texts), {})
         if not np.isfinite(found).all():
             raise CheckpointError(
@@ -125,38 +121,9 @@ class ZeroShot:
     def account(self) -> dict[str, Any]:
         return {}
 
-    def _pairs(self, pairs: list[tuple[str, str]], batch_size: int) -> tuple[Numbers, "np.ndarray[Any, Any]"]:
-        """Outputs of pairs, [pairs, outputs], and how many tokens each lacks of its text."""
-        texts, claims = (list(side) for side in zip(*pairs, strict=True))
-        encoded = self._model.tokenizer(
-            texts,
-            claims,
-            truncation="only_first",
-            max_length=self._model.max_length,
-            return_token_type_ids=True,
-        )
-        rows = [np.array(ids, np.int32) for ids in encoded["input_ids"]]
-        types = [np.array(ids, np.int32) for ids in encoded["token_type_ids"]]
-        model = self._model.model
-        typed = isinstance(model.config, BertConfig)
-        lengths = np.array([len(row) for row in rows], np.int64)
-        found = np.zeros((len(rows), len(self._model.task.labels)), np.float32)
-        with torch.inference_mode(), autocast(model.device, self._model.precision):
-            for indices in length_sorted_batches(lengths, batch_size=batch_size):
-                batch = [rows[i] for i in indices]
-                given = {
-                    "input_ids": pad(batch, value=self._model.tokenizer.pad_token_id),
-                    "attention_mask": attention_mask(batch),
-                }
-                if typed:
-                    given["token_type_ids"] = pad([types[i] for i in indices], value=0)
-                tensors = {name: torch.from_numpy(array).to(model.device) for name, array in given.items()}
-                found[indices] = model(**tensors, return_dict=True).logits.float().cpu().numpy()
-        return found, np.array(encoded.dropped)
-
     def _refuse_long(self, claims: list[str]) -> None:
-        room = self._model.max_length - _SPECIAL
-        lengths = [len(ids) for ids in self._model.tokenizer(claims, add_special_tokens=False)["input_ids"]]
+        room = self._pairs.room
+        lengths = [self._pairs.length(claim) for claim in claims]
         if max(lengths) >= room:
             raise DataError(
                 "A class must leave room for the text beside it.",

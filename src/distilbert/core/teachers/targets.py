@@ -81,7 +81,7 @@ class Teacher(Protocol):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Teaching:
     """What a student learns of its teacher, and what is kept back to judge both by.
 
     Attributes:
