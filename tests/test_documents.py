@@ -12,7 +12,9 @@ from small_files import sentences, write_entailment, write_table, write_teacher,
 from distilbert.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/guide.md", "docs/distillation.md", "docs/teachers.md")
+DOCUMENTS = (
+    "README.md", "docs/guide.md", "docs/distillation.md", "docs/teachers.md", "docs/running.md",
+)  # fmt: skip
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 
 

@@ -1,6 +1,7 @@
 """A page on a run: its figures are the run's, and it needs nothing else."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from small_files import sentences, write_table, write_teacher, write_texts
 
 from distilbert.cli.main import main
-from distilbert.report.training import tokens_read, training_page
+from distilbert.report.training import training_page
 
 
 @pytest.fixture
@@ -38,6 +39,17 @@ def test_a_distillation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not re.search(r'(src|href)="[^#]|<script', page), "nothing from anywhere else"
 
 
+def test_a_pretraining_says_its_perplexities(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = "pretrain --model bert --text texts.txt --steps 3 --out new --report page.html --json --quiet"
+    assert main(command.split()) == 0
+    last = json.loads(capsys.readouterr().out)["training"]["held_out"]
+    page = (here / "page.html").read_text()
+    for name in ("masked_token_perplexity", "masked_words", "masked_word_perplexity"):
+        assert f"<td>{last[name]:.3f}</td>" in page
+    assert last["masked_token_perplexity"] == pytest.approx(math.exp(last["masked_lm"]))
+    assert f"<b>{last['masked_token_perplexity']:,.2f}</b><span>perplexity of hidden tokens" in page
+
+
 def test_a_finetuning(here: Path) -> None:
     command = "finetune --model bert --train train.csv --steps 3 --out new --report page.html --quiet"
     assert main(command.split()) == 0
@@ -50,9 +62,11 @@ def test_what_is_counted() -> None:
     facts = {
         "made_by": "distill", "parameters": 2_000_000, "teacher_layers": [],
         "text": {"sequences": 50, "tokens": 1000},
-        "training": {"steps": 30, "seconds": 7200.0}, "recipe": {"batch_size": 8},
+        "training": {
+            "steps": 30, "seconds": 7200.0, "tokens": 4_800_000, "tokens_per_second": 700.0, "mfu": 0.4321,
+        },
+        "recipe": {"batch_size": 8},
     }  # fmt: skip
-    assert tokens_read(facts) == 30 * 8 * 20
     judged = [
         {"step": 0, "masked_lm": 4.0, "teacher_masked_lm": 2.0},
         {"step": 30, "masked_lm": 2.5, "teacher_masked_lm": 2.0},
@@ -61,4 +75,7 @@ def test_what_is_counted() -> None:
     assert "<td>8.00</td>" in page, "two hours on four devices"
     assert "<td>16.00</td>" in page
     assert "80.0%" in page
+    assert "4.80 M" in page
+    assert "tokens, 700 a second" in page
+    assert "43.2%" in page
     assert "began with: none." in page

@@ -171,6 +171,7 @@ def test_words_are_hidden_whole_and_their_tokens_are_counted(
         assert chosen[word].all() or not chosen[word].any()
     total = sum(map(len, words))
     assert chosen.sum() == sum(int(chosen[word].sum()) for word in words)  # and nothing else
+    assert masking.count_words(ids, labels) == sum(bool(chosen[word].all()) for word in words)
     if not words:
         return
     count = max(1, round(rate * total))

@@ -3,16 +3,30 @@
 import json
 import logging
 import math
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_files import sentences, write_teacher
+from safetensors.numpy import load_file, save_file
+from small_files import sentences, write_table, write_teacher
 
-from distilbert import BertForMaskedLM, Distiller, LanguageModelling, Pretrainer
+from distilbert import (
+    BertForMaskedLM,
+    DistilBertTokenizerFast,
+    Distiller,
+    Finetuner,
+    Finetuning,
+    LabelledTexts,
+    LanguageModelling,
+    Pretrainer,
+)
 from distilbert.cli.main import main
-from distilbert.torch.doctor import entropy
+from distilbert.core.training_log import TrainingLog
+from distilbert.torch.doctor import of_course
+from distilbert.torch.word_findings import entropy
 
 RECIPE = LanguageModelling(
     steps=60, learning_rate=2e-3, max_length=24, min_length=3, held_out=0, batch_size=16
@@ -69,6 +83,106 @@ def test_a_student_that_is_its_teacher(folders: Path) -> None:
     assert "before it has learnt anything" in finding
 
 
+def test_a_tokenizer_that_is_another_models(folders: Path, tmp_path: Path) -> None:
+    """As many words, of which each has another's number: the teacher then knows nothing."""
+    shutil.copytree(folders / "teacher", tmp_path / "mixed")
+    words = (tmp_path / "mixed" / "vocab.txt").read_text().split()
+    order = np.random.default_rng(0).permutation(np.arange(5, len(words)))
+    (tmp_path / "vocab.txt").write_text("\n".join([*words[:5], *(words[i] for i in order)]) + "\n")
+    DistilBertTokenizerFast(tmp_path / "vocab.txt", model_max_length=32).save_pretrained(tmp_path / "mixed")
+    (finding,) = said(tmp_path / "mixed")
+    assert "no better than their frequency" in finding
+    assert "tokenizer's files are not those" in finding
+
+
+def test_words_that_the_vocabulary_lacks(folders: Path) -> None:
+    """Some in each text, so that none is left out."""
+    (finding,) = said(folders / "teacher", [f"{text} qwertz" for text in TEXTS])
+    assert re.match(r"(6|7|8|9|10|11)% of the text's tokens are unknown", finding)
+    assert not said(folders / "teacher", [f"qwertz {text} {text} {text}" for text in TEXTS])
+
+
+@pytest.mark.parametrize("whose", ["teacher", "model"])
+def test_weights_that_are_no_numbers(folders: Path, tmp_path: Path, whose: str) -> None:
+    shutil.copytree(folders / "teacher", tmp_path / "ruined")
+    arrays = load_file(tmp_path / "ruined" / "model.safetensors")
+    name = next(name for name in arrays if name.endswith("layer.1.output.dense.weight"))
+    arrays[name][3, 4] = math.nan
+    save_file(arrays, tmp_path / "ruined" / "model.safetensors", metadata={"format": "pt"})
+    if whose == "teacher":
+        findings = said(tmp_path / "ruined", layers=(0, 2))
+    else:
+        pretrainer = Pretrainer(tmp_path / "ruined", recipe=RECIPE, device="cpu")
+        findings = [str(finding) for finding in pretrainer.examine(TEXTS)]
+    assert f"1 of the {whose}'s parameters hold what is no number, {name} first." in findings[0]
+    assert not any("loss" in finding for finding in findings), "what follows from it is not said too"
+
+
+def test_a_loss_that_is_no_number_from_the_start(folders: Path, tmp_path: Path) -> None:
+    """Every weight is finite, and together they are too large."""
+    shutil.copytree(folders / "teacher", tmp_path / "huge")
+    arrays = load_file(tmp_path / "huge" / "model.safetensors")
+    name = next(name for name in arrays if name.endswith("transform.dense.weight"))
+    save_file(
+        {**arrays, name: arrays[name] * 0 + 1e38},
+        tmp_path / "huge" / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    pretrainer = Pretrainer(tmp_path / "huge", recipe=RECIPE, device="cpu")
+    assert any("no number before anything is learnt: masked_lm" in str(f) for f in pretrainer.examine(TEXTS))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_loss_without_a_gradient(folders: Path, precision: str) -> None:
+    """A student that is its teacher learns from nothing but the words."""
+    for weight, told in ((0.0, True), (2.0, False)):
+        findings = said(folders / "teacher", layers=4, masked_lm_weight=weight, precision=precision)
+        assert any("nothing to learn" in finding for finding in findings) == told
+
+
+def test_a_pretraining_of_a_sound_model(folders: Path) -> None:
+    for model in ("teacher", "untrained"):
+        assert not Pretrainer(folders / model, recipe=RECIPE, device="cpu").examine(TEXTS)
+
+
+def log_of(losses: np.ndarray) -> TrainingLog:
+    return TrainingLog(losses={"total": losses.tolist()}, seconds=[1.0] * len(losses))
+
+
+def test_a_loss_that_does_not_fall() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 200)
+    for course in (0 * noise, np.linspace(0, 0.5, 200)):
+        (finding,) = of_course(log_of(3 + course + noise))
+        assert "has not fallen: " in finding.what
+    assert not list(of_course(log_of(3 - np.linspace(0, 0.3, 200) + noise)))
+    assert not list(of_course(log_of(3 + noise[:30]))), "so few steps say nothing"
+
+
+def test_a_run_says_at_its_end_that_nothing_was_learnt(
+    folders: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for rate, told in ((1e-9, True), (2e-3, False)):
+        recipe = RECIPE.with_changes(learning_rate=rate)
+        with caplog.at_level(logging.WARNING):
+            Distiller(folders / "teacher", layers=1, recipe=recipe, device="cpu").run(
+                TEXTS, out=tmp_path / str(told)
+            )
+        assert ("The loss has not fallen" in caplog.text) == told
+        caplog.clear()
+
+
+def test_padding_that_is_left_in(folders: Path) -> None:
+    texts = ["ball", "the ball and the team in the field of the match with a goal"] * 16
+    recipe = Finetuning(batch_size=32, max_length=24)
+    job = Finetuner(folders / "teacher", recipe=recipe, device="cpu")._prepare(
+        LabelledTexts(texts, ["a", "b"] * 16), (), None, torch.device("cpu")
+    )
+    assert not job.examine(), "the model takes it out"
+    job.model.set_attention("sdpa", packing=False)
+    (finding,) = job.examine()
+    assert finding.what == "41% of what is computed is padding."
+
+
 def test_words_told_by_frequency() -> None:
     class Known:
         def counts(self, size: int) -> np.ndarray:
@@ -103,3 +217,12 @@ def test_the_command(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Nothing is likely wrong" in capsys.readouterr().out
     assert main(f"{command}wild --json".split()) == 1
     assert "frequency" in json.loads(capsys.readouterr().out)[0]["what"]
+    plain = f"doctor --device cpu --quiet --model {folders}/teacher"
+    assert main(f"{plain} {text} --learning-rate 1".split()) == 1
+    assert "1 is far above" in capsys.readouterr().out
+    write_table(folders / "train.csv", *sentences(40))
+    assert main(f"{plain} --train {folders}/train.csv".split()) == 0
+    assert main(f"{plain} --train {folders}/train.csv {text}".split()) == 2
+    assert "one run: a distillation, a pretraining or a fine-tuning. Received: --model --text --train." in (
+        capsys.readouterr().err
+    )

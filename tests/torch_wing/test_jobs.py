@@ -25,7 +25,9 @@ from distilbert import (
     shrink,
 )
 from distilbert.core.files import read_json
+from distilbert.core.teachers.targets import Targets
 from distilbert.errors import CheckpointError, ConfigError, DataError, TrainingError
+from distilbert.torch.label_findings import of_answers
 
 READING = LanguageModelling(
     steps=60, batch_size=16, micro_batch_size=16, max_length=32, min_length=3, learning_rate=3e-3, dropout=0.0
@@ -346,6 +348,48 @@ def test_a_teachers_labels_may_stand_in_another_order(folders: Path, tmp_path: P
     )
     scores = evaluate(tmp_path / "taught", LabelledTexts(*sentences(100, seed=3)))
     assert scores["accuracy"]["value"] > 0.9
+
+
+def renamed(folder: Path, names: list[str], to: Path) -> Path:
+    """A classifier whose outputs are called otherwise."""
+    shutil.copytree(folder, to)
+    config = read_json(to / "config.json")
+    config["id2label"] = {str(i): name for i, name in enumerate(names)}
+    config["label2id"] = {name: i for i, name in enumerate(names)}
+    (to / "config.json").write_text(json.dumps(config))
+    facts = read_json(to / "distilbert.json")
+    facts["task"]["labels"] = names
+    (to / "distilbert.json").write_text(json.dumps(facts))
+    return to
+
+
+def test_a_teacher_whose_labels_are_called_by_each_others_names(folders: Path, tmp_path: Path) -> None:
+    data = LabelledTexts(*sentences(60, seed=2))
+
+    def found(teacher: Path) -> list[str]:
+        finetuner = Finetuner(folders / "student-lm", teacher=teacher, recipe=TEACHING)
+        return [str(finding) for finding in finetuner.examine(data)]
+
+    assert found(folders / "teacher") == []
+    names = sorted(SUBJECTS)
+    (finding,) = found(renamed(folders / "teacher", [*names[1:], names[0]], tmp_path / "rotated"))
+    assert "says food for sport, music for food, sport for music" in finding
+    assert "Correct id2label" in finding
+    (finding,) = found(renamed(folders / "teacher", [names[1], names[0], names[2]], tmp_path / "swapped"))
+    assert "says food for music, music for food, and" in finding
+
+
+def test_a_teacher_that_knows_nothing_of_the_task() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    guesses = rng.normal(size=(300, 3)).astype(np.float32)
+    (finding,) = of_answers(Targets.all_known(guesses), labels, ["a", "b", "c"])
+    assert "no better than to say the commonest label always" in finding.what
+    unknown = Targets(guesses, np.arange(300) < 10)
+    assert not list(of_answers(unknown, labels, ["a", "b", "c"])), "so few answers say nothing"
+    assert not list(of_answers(Targets.all_known(0 * guesses), labels, ["a", "b", "c"]))
+    guesses[np.arange(300), labels] += 1.0
+    assert not list(of_answers(Targets.all_known(guesses), labels, ["a", "b", "c"]))
 
 
 def test_what_does_not_go_together(folders: Path, tmp_path: Path) -> None:

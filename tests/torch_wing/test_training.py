@@ -1,5 +1,6 @@
 """The loop: what must not change a gradient does not, and what must stop a run stops it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.corpus import open_corpus
 from distilbert.core.data.masking import sequence_rng
 from distilbert.core.surgery import choose_layers, cut, student_config
+from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.attention import SdpaAttention
-from distilbert.torch.device import pick_device
+from distilbert.torch.device import peak_flops, pick_device
 from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
 from distilbert.torch.language_modelling import MaskedWords, Teacher
 from distilbert.torch.processes import Alone
 from distilbert.torch.relations import relation_sum
-from distilbert.torch.train import _accumulate, _Learner, _optimiser, _triangle, set_dropout, train
+from distilbert.torch.train import _accumulate, _Learner, _optimiser, _triangle, judge, set_dropout, train
 from distilbert.torch.vocabulary import through_vocabulary
 
 RECIPE = LanguageModelling(batch_size=12, micro_batch_size=12, max_length=32, min_length=3, precision="fp32")
@@ -394,6 +396,61 @@ def test_what_is_held_out_is_not_learnt_and_judges_both(parts) -> None:
     assert {name: sums[name] / counts[name] for name in sums} == pytest.approx(expected, rel=1e-5)
 
 
+def test_words_that_are_hidden_whole_are_judged_by_the_word(parts) -> None:
+    """Of a model that learns alone: the nats of a word's pieces added up, and divided by the words."""
+    teacher, tokenizer, data = parts
+    objective = MaskedWords(teacher.eval(), [], data, tokenizer, RECIPE, held_out=20)
+    assert objective._whole_words.unit == "word"
+    # The tiny language has no pieces; let some of its words be such.
+    continues = np.zeros(teacher.config.vocab_size, bool)
+    continues[25:40] = True
+    masking = replace(objective._whole_words, continues=continues)
+    objective.__dict__["_whole_words"] = masking
+    nats = words = tokens = 0
+    for row in objective.held_out:
+        ids = data[row]
+        hidden, labels = masking(ids, sequence_rng(RECIPE.seed, 2**31, int(row)))
+        with torch.no_grad():
+            logits = teacher(torch.tensor(hidden[None]).long()).logits[0].double().numpy()
+        at = np.flatnonzero(labels != IGNORED_LABEL)
+        nats += reference.cross_entropy(logits[at], labels[at]).sum()
+        words += sum(not continues[ids[i]] or ids[i - 1] in objective.special_ids for i in at)
+        tokens += len(at)
+    assert words < tokens, "some words have several pieces"
+    log = TrainingLog()
+    judge(objective, RECIPE, log, 7, ALONE)
+    (look,) = log.judged
+    assert look["masked_words"] == pytest.approx(nats / words, rel=1e-5)
+    assert look["masked_word_perplexity"] == pytest.approx(np.exp(nats / words), rel=1e-4)
+    assert look["masked_token_perplexity"] == pytest.approx(np.exp(look["masked_lm"]))
+    taught = MaskedWords(objective.model, [Teacher(teacher)], data, tokenizer, RECIPE, held_out=20)
+    judge(taught, RECIPE, log, 8, ALONE)
+    assert "masked_words" not in log.judged[1], "a second look is the price of it"
+
+
+def test_the_work_of_a_step_is_counted_however_it_is_split(parts) -> None:
+    """Against PyTorch's own count of a forward and backward pass over texts without padding."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    teacher, _, data = parts
+    found = []
+    for size in (12, 5):
+        recipe = RECIPE.with_changes(micro_batch_size=size, cosine_weight=0.0)
+        objective = objective_of(parts, recipe)
+        batches = first_step(objective)
+        found.append((sum(batch.tokens for batch in batches), sum(batch.flops for batch in batches)))
+        rows = next(endless_batches(data.lengths, batch_size=12, seed=0))[1]
+        assert found[-1][0] == data.lengths[rows].sum()
+        for model in (objective.model, teacher):
+            model.set_attention("eager")
+        with FlopCounterMode(display=False) as counter:
+            gradients(objective, recipe)
+        for model in (objective.model, teacher):
+            model.set_attention("sdpa")
+        assert counter.get_total_flops() == pytest.approx(found[-1][1], rel=1e-9)
+    assert found[0] == pytest.approx(found[1])
+
+
 def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
     factor = _triangle(RECIPE.with_changes(warmup_share=0.2), 10)
     rates = [factor(step) for step in range(11)]
@@ -440,6 +497,11 @@ def test_it_learns_and_says_so(parts) -> None:
     assert [t[1] for t in told] == list(range(41))
     assert {t[0] for t in told} == {"test"}
     assert told[-1][3]["loss"] == log.losses["total"][-1]
+    assert {name: told[-1][3][name] for name in ("masked_lm", "distribution", "cosine")} == {
+        name: log.losses[name][-1] for name in ("masked_lm", "distribution", "cosine")
+    }
+    assert told[-1][3]["tokens/s"] == pytest.approx(sum(log.tokens[-10:]) / sum(log.seconds[-10:]))
+    assert "MFU %" not in told[-1][3], "a processor's peak is not known"
     weighted = sum(
         objective_of(parts, RECIPE).weights[n] * log.losses[n][3] for n in log.losses if n != "total"
     )
@@ -462,6 +524,15 @@ def test_bf16_follows_fp32(parts) -> None:
     rounded = run(parts, RECIPE.with_changes(precision="bf16"))[1].losses["total"]
     assert rounded != exact, "autocast did act"
     assert rounded == pytest.approx(exact, rel=0.03)
+
+
+def test_the_peak_is_of_the_device_and_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    gpu = torch.device("cuda")
+    assert peak_flops(gpu, "auto") == peak_flops(gpu, "bf16") == 989e12
+    assert peak_flops(gpu, "fp32") is None
+    assert peak_flops(torch.device("cpu"), "bf16") is None
 
 
 def test_frozen_positions_stay(parts) -> None:
@@ -537,3 +608,28 @@ def test_gradients_are_clipped(parts) -> None:
         patch.setattr(torch.optim.AdamW, "step", watched)
         train(objective, recipe, total_steps=3, stage="test")
     assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
+
+
+def test_compiled_feed_forwards_give_the_same_losses(parts) -> None:
+    """They do run compiled, while the run lasts and no longer."""
+    exact = run(parts, RECIPE, total_steps=4)[1]
+    compiled = []
+    ordinary = torch.compile
+
+    def watched(*args, **options):
+        compiled.append(options)
+        return ordinary(*args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", watched)
+        model, log = run(parts, RECIPE.with_changes(compile=True), total_steps=4)
+    assert compiled == [{"dynamic": True}] * 2, "one a layer of the student"
+    assert log.losses["total"] == pytest.approx(exact.losses["total"], rel=1e-5)
+    assert all(module._compiled_call_impl is None for module in model.modules())
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
+
+
+def test_compiling_without_a_compiler(parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        run(parts, RECIPE.with_changes(compile=True))

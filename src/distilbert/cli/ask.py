@@ -10,8 +10,15 @@ Its answers are kept on the disk: students then learn from them as often as one 
 import argparse
 
 from distilbert.cli.display import Display
-from distilbert.cli.flags import add_machine, add_recipe_name, add_text, read_text
+from distilbert.cli.flags import add_machine, add_text, read_text
+from distilbert.cli.recipe_flags import add_recipe, read_recipe
 from distilbert.core.recipe import LanguageModelling
+
+#: Fields of the students' recipe that decide what a teacher is asked, and how.
+_ASKED = (
+    "seed", "max_length", "min_length", "micro_batch_size", "precision", "temperature",
+    "masking", "mask_rate", "mask_share", "keep_share", "smoothing",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_text(parser, what="what the students will read")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the answers")
-    add_recipe_name(parser)
-    parser.add_argument(
-        "--seed", type=int, help="of the students, which decides what is hidden from them (0)"
-    )
-    parser.add_argument("--max-length", type=int, help="tokens of a text")
-    parser.add_argument("--temperature", type=float, help="of the distributions")
+    add_recipe(parser, LanguageModelling, only=_ASKED)
     parser.add_argument("--epochs", type=int, help="ways of hiding words (as many as the recipe has epochs)")
     parser.add_argument("--top", type=int, default=32, help="words of each answer (%(default)s)")
     add_machine(parser)
@@ -37,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.asking import ask
 
-    recipe = LanguageModelling.read(args.recipe).with_changes(
-        seed=args.seed, max_length=args.max_length, temperature=args.temperature
-    )
+    recipe = read_recipe(args, LanguageModelling)
     answers = ask(
         args.teacher,
         read_text(args),

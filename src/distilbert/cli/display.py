@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class Display(AbstractContextManager["Display"]):
         self._out = Console(highlight=False, soft_wrap=True, emoji=False)
         self._err = Console(stderr=True, highlight=False, emoji=False)
         self._bars = _Bars(self._err) if self._err.is_terminal and not self._quiet else None
-        self._stage, self._started, self._spoken = "", 0.0, 0.0
+        self._stage, self._started, self._spoken, self._begun = "", 0.0, 0.0, 0
 
     def progress(self, stage: str, done: int, total: int | None, facts: Mapping[str, float]) -> None:
         """A ``Progress``: draws how far a stage is, with the time that is left."""
@@ -86,20 +86,23 @@ class Display(AbstractContextManager["Display"]):
     def _speak(self, stage: str, done: int, total: int | None, facts: Mapping[str, float]) -> None:
         now = time.monotonic()
         if stage != self._stage or done == 0:
-            self._stage, self._started, self._spoken = stage, now, now
+            # A run that was interrupted begins where it was.
+            self._stage, self._started, self._spoken, self._begun = stage, now, now, done
             print(f"{stage} …", file=sys.stderr, flush=True)
         elif now - self._spoken > _LINE_EVERY:
             self._spoken = now
             of = f" of {total}" if total else ""
-            left = (now - self._started) / max(1, done) * (total - done) if total else None
+            speed = (now - self._started) / max(1, done - self._begun)
+            left = speed * (total - done) if total else None
             ending = f", {_minutes(left)} left" if left is not None else ""
             print(f"{stage}: {done}{of}{_listed(facts)}{ending}", file=sys.stderr, flush=True)
 
 
 class _Bars:
-    """One bar for each stage, the finished ones above."""
+    """One bar for each stage, the finished ones above; what there is to say of the newest below."""
 
     def __init__(self, console: Any) -> None:
+        from rich.console import RenderableType
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -109,8 +112,17 @@ class _Bars:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
 
-        self._progress = Progress(
+        class Shown(Progress):
+            further = ""
+
+            def get_renderables(self) -> Iterable[RenderableType]:
+                yield from super().get_renderables()
+                if self.further:
+                    yield Text(self.further, style="dim")
+
+        self._progress = Shown(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=24),
@@ -128,8 +140,11 @@ class _Bars:
         if self._task is None or stage != self._stage or done == 0:
             self.finish()
             self._progress.start()
-            self._stage, self._task = stage, self._progress.add_task(stage, total=total, facts="")
-        self._progress.update(self._task, completed=done, total=total, facts=_listed(facts))
+            task = self._progress.add_task(stage, total=total, completed=done, facts="")
+            self._stage, self._task = stage, task
+        first, *others = facts.items() or [("", 0.0)]
+        self._progress.further = _listed(dict(others))
+        self._progress.update(self._task, completed=done, total=total, facts=_listed(dict([first])))
 
     def finish(self) -> None:
         """Mark the stage at hand as done where its end was not known."""
@@ -140,12 +155,17 @@ class _Bars:
 
     def stop(self) -> None:
         self.finish()
+        self._progress.further = ""
         self._progress.stop()
         self._task = None
 
 
 def _listed(facts: Mapping[str, float]) -> str:
-    return "".join(f"  {name} {value:.4g}" for name, value in facts.items())
+    return "".join(f"  {name} {_figure(value)}" for name, value in facts.items() if name)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _minutes(seconds: float) -> str:

@@ -1,18 +1,22 @@
-"""Say what is likely wrong with a distillation, before hours go into it.
+"""Say what is likely wrong with a run, before hours go into it.
 
-A teacher that tells hidden words no better than their frequency does, a text that its tokenizer does not
-know, a learning rate that is far off: each in a sentence, with the remedy. distill says it at its start, too.
+A teacher that knows no better than chance, labels in another order, a text that the vocabulary does not know,
+a learning rate that is far off, weights that are no numbers: each in a sentence, with the remedy. Every run
+says it at its start, too.
 
   distilbert doctor --teacher bert/ --text corpus.txt --layers 3
+  distilbert doctor --model bert/ --text corpus.txt
+  distilbert doctor --model student/ --train train.csv --teacher big/
 """
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_given_student,
     add_machine,
-    add_recipe_name,
     add_student,
     add_teachers,
     add_text,
@@ -21,32 +25,60 @@ from distilbert.cli.flags import (
     read_teachers,
     read_text,
 )
-from distilbert.core.recipe import LanguageModelling
+from distilbert.cli.recipe_flags import add_recipe, read_recipe
+from distilbert.core.data.sources import read_texts
+from distilbert.core.recipe import Finetuning, LanguageModelling
+from distilbert.core.tasks import LabelledTexts
+from distilbert.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distilbert.torch.doctor import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_teachers(parser)
-    add_text(parser)
+    add_teachers(parser, required=False)
+    parser.add_argument("--model", metavar="MODEL", help="who learns, where it is no student of layers")
+    add_text(parser, what="what a distillation or a pretraining reads", required=False)
+    parser.add_argument("--train", metavar="FILE", help="the table of texts and labels of a fine-tuning")
+    parser.add_argument("--unlabelled", metavar="FILE", help="its texts that only the teacher labels")
+    parser.add_argument("--label-column", metavar="NAME", help="the table's column with the label")
     add_student(parser, required=False)
     add_given_student(parser)
-    add_recipe_name(parser)
-    parser.add_argument("--learning-rate", type=float, help="at its highest")
+    add_recipe(parser, LanguageModelling, Finetuning, default=None)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> int:
-    from distilbert.torch.distill import Distiller
-
-    recipe = LanguageModelling.read(args.recipe).with_changes(learning_rate=args.learning_rate)
-    distiller = Distiller(
-        **read_teachers(args),
-        **read_student(args),
-        **read_given_student(args),
-        recipe=recipe,
-        device=args.device,
-        progress=display.progress,
-    )
-    findings = distiller.examine(read_text(args))
-    said = "\n".join(map(str, findings)) or "Nothing is likely wrong with this distillation."
+    findings = _findings(args, display)
+    said = "\n".join(map(str, findings)) or "Nothing is likely wrong with this run."
     display.result(said, [{"what": finding.what, "remedy": finding.remedy} for finding in findings])
     return 1 if findings else 0
+
+
+def _findings(args: argparse.Namespace, display: Display) -> "Sequence[Finding]":
+    from distilbert.torch.distill import Distiller, Pretrainer
+    from distilbert.torch.finetune import Finetuner
+
+    how: dict[str, Any] = {"device": args.device, "progress": display.progress}
+    if args.model and args.train and not args.text and len(args.teacher or ()) < 2:
+        args.recipe = args.recipe or "default"
+        data = LabelledTexts.read(args.train, text=args.text_column, label=args.label_column)
+        unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
+        teacher = args.teacher[0] if args.teacher else None
+        finetuner = Finetuner(args.model, teacher=teacher, recipe=read_recipe(args, Finetuning), **how)
+        return finetuner.examine(data, unlabelled=unlabelled)
+    if args.model and args.text and not (args.teacher or args.train):
+        args.recipe = args.recipe or "adapt"
+        return Pretrainer(args.model, recipe=read_recipe(args, LanguageModelling), **how).examine(
+            read_text(args)
+        )
+    if args.teacher and args.text and not (args.model or args.train):
+        args.recipe = args.recipe or "default"
+        how |= {**read_teachers(args), **read_student(args), **read_given_student(args)}
+        return Distiller(recipe=read_recipe(args, LanguageModelling), **how).examine(read_text(args))
+    given = [f"--{name}" for name in ("teacher", "model", "text", "train") if getattr(args, name)]
+    raise ConfigError(
+        "A doctor looks at one run: a distillation, a pretraining or a fine-tuning.",
+        received=" ".join(given) or "none of their flags",
+        remedy="Give --teacher and --text, with --layers; --model and --text; or --model and --train.",
+    )

@@ -16,13 +16,13 @@ from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
     add_output,
-    add_recipe,
+    add_run,
     how_to_run,
-    read_recipe,
     refuse_taken,
     show_plan,
     write_report,
 )
+from distilbert.cli.recipe_flags import add_recipe, read_recipe
 from distilbert.cli.teacher_flags import add_teacher, read_teacher
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", metavar="NAME", help="the column with the label")
     add_output(parser, what="the classifier")
     add_recipe(parser, Finetuning)
+    add_run(parser)
     add_machine(parser)
 
 

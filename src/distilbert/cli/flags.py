@@ -5,14 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from distilbert.cli.display import Display
 from distilbert.core import output
-from distilbert.core.data.masking import UNITS
 from distilbert.core.data.texts import TextFiles
 from distilbert.core.files import write_atomically
-from distilbert.core.recipe import LanguageModelling, Training
 from distilbert.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 #: Hours, minutes and seconds.
 _TIME = re.compile(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")
 
-Recipe = TypeVar("Recipe", bound=Training)
-
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("machine")
@@ -30,11 +26,11 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=int, help="processor cores to use (default: all)")
 
 
-def add_text(parser: argparse.ArgumentParser, *, what: str = "the text") -> None:
+def add_text(parser: argparse.ArgumentParser, *, what: str = "the text", required: bool = True) -> None:
     """Running text, for the commands that read it without labels."""
     parser.add_argument(
         "--text",
-        required=True,
+        required=required,
         nargs="+",
         metavar="PATH",
         help=f"{what}: .txt (a text a line), .jsonl, .csv, .tsv (also as .gz, .bz2, .xz, .zst), .parquet, "
@@ -59,8 +55,8 @@ def add_output(parser: argparse.ArgumentParser, *, what: str) -> None:
     )
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    """What may end a run early, and what goes on after it."""
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What may end a run early, what goes on after it, and what it leaves beside its output."""
     group = parser.add_argument_group("run")
     group.add_argument(
         "--budget", type=seconds, metavar="TIME", help="what the whole may take, such as 90s, 30m or 1h30m"
@@ -68,7 +64,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--report", metavar="FILE", help="write a page (.html) on the run there")
     group.add_argument("--hourly-price", type=float, metavar="P", help="of a device, for the report's cost")
     group.add_argument(
+        "--track",
+        metavar="NAME",
+        help="tell tensorboard, mlflow or wandb of every step, offline, in OUT.tracked",
+    )
+    group.add_argument(
         "--resume", action="store_true", help="go on, bit for bit, with this run where it was interrupted"
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="run a few steps, say what the whole takes, write nothing"
     )
 
 
@@ -79,40 +83,6 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"a time such as 90s, 30m or 1h30m, not {text!r}")
     hours, minutes, rest = (float(part or 0) for part in found.groups())
     return 3600 * hours + 60 * minutes + rest
-
-
-def add_recipe(parser: argparse.ArgumentParser, kind: type[Training], *, default: str = "default") -> None:
-    """The recipe, and the fields of it that are changed most."""
-    group = parser.add_argument_group("recipe")
-    named = ", ".join(kind.named)
-    group.add_argument(
-        "--recipe", default=default, help=f"{named}, or a .toml or .json file of its fields (%(default)s)"
-    )
-    usual = kind.read(default)
-    group.add_argument("--epochs", type=float, help=f"passes over the data ({usual.epochs:g})")
-    group.add_argument("--steps", type=int, help="optimiser steps, instead of epochs")
-    group.add_argument("--batch-size", type=int, help=f"texts in a step ({usual.batch_size})")
-    group.add_argument(
-        "--micro-batch-size", type=int, help=f"texts in memory at once ({usual.micro_batch_size})"
-    )
-    group.add_argument("--learning-rate", type=float, help=f"at its highest ({usual.learning_rate:g})")
-    group.add_argument("--max-length", type=int, help=f"tokens of a text ({usual.max_length})")
-    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 where it is fast")
-    group.add_argument("--seed", type=int, help="decides everything that is drawn (0)")
-    _add_run(parser)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="run a few steps, say what the whole takes, write nothing"
-    )
-
-
-def read_recipe(args: argparse.Namespace, kind: type[Recipe], *more: str) -> Recipe:
-    """The recipe that the flags name, with the fields that they change."""
-    names = (
-        "epochs", "steps", "batch_size", "micro_batch_size", "learning_rate", "max_length",
-        "precision", "seed", *more,
-    )  # fmt: skip
-    changes = {name: getattr(args, name) for name in names}
-    return kind.read(args.recipe).with_changes(**changes)
 
 
 def write_report(args: argparse.Namespace, run: "Run") -> None:
@@ -138,28 +108,15 @@ def how_to_run(args: argparse.Namespace) -> dict[str, Any]:
         from distilbert.report.charts import require_charts
 
         require_charts()
-    return {"out": args.out, "force": args.force, "resume": args.resume, "budget": args.budget}
+    names = ("out", "force", "resume", "budget", "track")
+    return {name: getattr(args, name) for name in names}
 
 
-def add_recipe_name(parser: argparse.ArgumentParser) -> None:
-    """The recipe of a language model, for commands that only look at it."""
-    named = ", ".join(LanguageModelling.named)
-    parser.add_argument(
-        "--recipe", default="default", help=f"of the students: {named}, or a file of its fields (%(default)s)"
-    )
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """How a run of hidden words reads its text."""
-    parser.add_argument("--tokens", type=int, help="to read before the end, instead of epochs")
-    parser.add_argument("--masking", choices=UNITS, help="what is hidden together (token)")
-
-
-def add_teachers(parser: argparse.ArgumentParser) -> None:
+def add_teachers(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """One teacher of hidden words or several, and how much each counts."""
     parser.add_argument(
         "--teacher",
-        required=True,
+        required=required,
         nargs="+",
         metavar="MODEL",
         help="a BERT or DistilBERT with its masked-language-model head (with transformers installed, one of "

@@ -12,16 +12,15 @@ from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
     add_output,
-    add_reading,
-    add_recipe,
+    add_run,
     add_text,
     how_to_run,
-    read_recipe,
     read_text,
     refuse_taken,
     show_plan,
     write_report,
 )
+from distilbert.cli.recipe_flags import LOSSES, add_recipe, read_recipe
 from distilbert.core.recipe import LanguageModelling
 
 
@@ -29,15 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL", help="a BERT or DistilBERT")
     add_text(parser)
     add_output(parser, what="the model")
-    add_recipe(parser, LanguageModelling, default="adapt")
-    add_reading(parser)
+    add_recipe(parser, LanguageModelling, default="adapt", without=[LOSSES])
+    add_run(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.distill import Pretrainer
 
-    recipe = read_recipe(args, LanguageModelling, "tokens", "masking")
+    recipe = read_recipe(args, LanguageModelling)
     pretrainer = Pretrainer(args.model, recipe=recipe, device=args.device, progress=display.progress)
     texts = read_text(args)
     if args.dry_run:

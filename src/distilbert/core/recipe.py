@@ -66,6 +66,7 @@ _RULES: dict[str, Rule] = {
     "max_grad_norm": _positive,
     "precision": rules.one_of(("auto", "fp32", "bf16")),
     "checkpoint_every": rules.integer(1),
+    "compile": rules.flag,
     "masked_lm_weight": _not_negative,
     "distribution_weight": _not_negative,
     "cosine_weight": _not_negative,
@@ -113,9 +114,12 @@ class Training:
         warmup_share: the share of the steps in which it rises.
         weight_decay: of kernels and embeddings; biases and LayerNorms have none.
         dropout: while training, everywhere; None leaves the rates of the model's configuration.
+        adam_betas, adam_eps: of AdamW.
         max_grad_norm: the gradient is scaled down to this norm.
         precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware computes it.
         checkpoint_every: steps between copies of the model that outlive a failed run.
+        compile: let the framework's compiler make one kernel of what stands between two attentions; the same
+            losses, to rounding.
     """
 
     seed: int = 0
@@ -134,6 +138,7 @@ class Training:
     max_grad_norm: float = 1.0
     precision: str = "auto"
     checkpoint_every: int = 500
+    compile: bool = False
 
     named: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
 

@@ -21,6 +21,9 @@ _SHOWN = {
     "distribution": "distance from the teacher's distribution, nats",
     "agreement": "same most likely word as the teacher",
     "accuracy": "most likely word is the true one",
+    "masked_token_perplexity": "hidden tokens, perplexity of their cross-entropy",
+    "masked_words": "words hidden whole, nats a word",
+    "masked_word_perplexity": "words hidden whole, perplexity a word",
 }
 
 
@@ -45,10 +48,13 @@ def training_page(
     hours = devices * training["seconds"] / 3600
     last = judged[-1] if judged else {}
     figures = [(f"{training['seconds'] / 60:.1f} min", f"of training, {training['steps']:,} steps")]
-    if tokens := tokens_read(facts):
-        figures.append(
-            (f"{tokens / 1e6:,.2f} M", f"tokens, {tokens / max(1e-9, training['seconds']):,.0f} a second")
-        )
+    if "tokens" in training:
+        speed = training.get("tokens_per_second", training["tokens"] / max(1e-9, training["seconds"]))
+        figures.append((f"{training['tokens'] / 1e6:,.2f} M", f"tokens, {speed:,.0f} a second"))
+    if "mfu" in training:
+        figures.append((f"{training['mfu']:.1%}", "of the devices' peak in bfloat16 went into the model"))
+    if "masked_token_perplexity" in last and "agreement" not in last:
+        figures.insert(0, (f"{last['masked_token_perplexity']:,.2f}", "perplexity of hidden tokens"))
     if "agreement" in last:
         figures.insert(0, (f"{last['agreement']:.1%}", "of its teacher's first choices at hidden words"))
     figures.append((f"{facts['parameters'] / 1e6:.1f} M", "parameters"))
@@ -69,19 +75,6 @@ def training_page(
         html.section("Time and cost", html.table(["", ""], cost)),
         html.section("Settings", html.table(["field", "value"], _rows(recipe))),
         html.section("Machine", html.table(["", ""], _rows(_machine()))),
-    )
-
-
-def tokens_read(facts: Mapping[str, Any]) -> float:
-    """Tokens that the run has read, from the mean length of a sequence; 0 where that is not known."""
-    text = facts.get("text")
-    if not text:
-        return 0.0
-    return (
-        facts["training"]["steps"]
-        * facts["recipe"]["batch_size"]
-        * text["tokens"]
-        / max(1, text["sequences"])
     )
 
 

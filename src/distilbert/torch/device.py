@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from distilbert.core.flops import peak
 from distilbert.errors import ConfigError
 
 
@@ -41,5 +42,16 @@ def has_bf16(device: torch.device) -> bool:
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """The context in which a model computes at a recipe's ``precision``."""
-    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16(device, precision))
+
+
+def peak_flops(device: torch.device, precision: str) -> float | None:
+    """FLOP/s of a device at its peak; None where that is not known, or another precision is computed in."""
+    if device.type != "cuda" or not computes_in_bf16(device, precision):
+        return None
+    return peak(torch.cuda.get_device_name(device))
+
+
+def computes_in_bf16(device: torch.device, precision: str) -> bool:
+    """Whether a recipe's ``precision`` comes to bfloat16 on a device."""
+    return precision == "bf16" or (precision == "auto" and has_bf16(device))

@@ -25,21 +25,21 @@ from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.beginnings import of_folder, of_teacher
-from distilbert.torch.device import pick_device
-from distilbert.torch.doctor import Finding, examine
 from distilbert.torch.folders import open_folder, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
 from distilbert.torch.hidden_words import corpus_of
 from distilbert.torch.language_modelling import MaskedWords
-from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+from distilbert.torch.runs import Job
 from distilbert.torch.teachers import named, open_teachers, shares, with_readings
+from distilbert.torch.text_trainer import TextTrainer
+from distilbert.torch.word_findings import examine
 
 #: Of so many sequences at most one is held out.
 _LEAST_LEARNT = 20
 
 
-class Distiller:
+class Distiller(TextTrainer):
     """Makes a student of a teacher (Sanh et al. 2019).
 
     Args:
@@ -85,6 +85,7 @@ class Distiller:
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
+        super().__init__(recipe, device, progress)
         self.teachers = named(teacher)
         self.teacher_weights = shares(teacher_weights, len(self.teachers))
         sizes = (layers, take, dim, n_heads, hidden_dim, positions)
@@ -112,58 +113,6 @@ class Distiller:
                 received=f"answers with {len(self.teachers)} teachers",
                 remedy="Name the teacher that was asked, or leave the answers out.",
             )
-        self.recipe = _recipe(recipe)
-        self.device = device
-        self.progress = progress
-
-    def run(
-        self,
-        texts: Source,
-        *,
-        out: str | Path,
-        force: bool = False,
-        resume: bool = False,
-        budget: float | None = None,
-    ) -> Run:
-        """Distil, and write the student's folder.
-
-        Args:
-            texts: what both models read: files, folders, strings or rows, as ``texts_of`` takes them.
-            out: the student's folder.
-            force: replace a model that stands there, and give up what an interrupted run left.
-            resume: go on, bit for bit, with the same run where something interrupted it.
-            budget: seconds that the whole may take, in place of the recipe's epochs, steps and tokens.
-
-        Raises:
-            CheckpointError: the teacher's folder cannot be read.
-            ConfigError: a teacher, student, layers or weights that do not go together.
-            DataError: no usable text.
-            OutputError: ``out`` is taken or cannot be written.
-            TrainingError: a loss is not finite; the last good checkpoint is named.
-        """
-        return complete(
-            lambda device: self._prepare(texts, device),
-            recipe=self.recipe,
-            device=self.device,
-            out=out,
-            force=force,
-            resume=resume,
-            budget=budget,
-            progress=self.progress,
-        )
-
-    def rehearse(self, texts: Source) -> Plan:
-        """What ``run`` would take; a few steps are run, and nothing is written."""
-        return rehearse(
-            lambda device: self._prepare(texts, device),
-            recipe=self.recipe,
-            device=self.device,
-            progress=self.progress,
-        )
-
-    def examine(self, texts: Source) -> Sequence[Finding]:
-        """What is likely wrong with this run; nothing is trained, and nothing written."""
-        return self._prepare(texts, pick_device(self.device)).examine()
 
     def _prepare(self, texts: Source, device: torch.device) -> Job:
         recipe = self.recipe
@@ -196,7 +145,7 @@ class Distiller:
         return replace(job, new_weights=begun.new_weights)
 
 
-class Pretrainer:
+class Pretrainer(TextTrainer):
     """Teaches a model to tell hidden words of a text; gives it the head for that where it has none.
 
     Args:
@@ -214,40 +163,8 @@ class Pretrainer:
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
+        super().__init__(recipe, device, progress)
         self.model = model
-        self.recipe = _recipe(recipe)
-        self.device = device
-        self.progress = progress
-
-    def run(
-        self,
-        texts: Source,
-        *,
-        out: str | Path,
-        force: bool = False,
-        resume: bool = False,
-        budget: float | None = None,
-    ) -> Run:
-        """Train, and write the model's folder. Arguments and errors are ``Distiller.run``'s."""
-        return complete(
-            lambda device: self._prepare(texts, device),
-            recipe=self.recipe,
-            device=self.device,
-            out=out,
-            force=force,
-            resume=resume,
-            budget=budget,
-            progress=self.progress,
-        )
-
-    def rehearse(self, texts: Source) -> Plan:
-        """What ``run`` would take; a few steps are run, and nothing is written."""
-        return rehearse(
-            lambda device: self._prepare(texts, device),
-            recipe=self.recipe,
-            device=self.device,
-            progress=self.progress,
-        )
 
     def _prepare(self, texts: Source, device: torch.device) -> Job:
         folder = local_folder(self.model)
@@ -281,7 +198,3 @@ def _job(
         facts={**facts, "text": data.facts()},
         examine=partial(examine, objective, tokenizer),
     )
-
-
-def _recipe(recipe: LanguageModelling | str | Path) -> LanguageModelling:
-    return recipe if isinstance(recipe, LanguageModelling) else LanguageModelling.read(recipe)

@@ -1,34 +1,34 @@
-"""What is likely wrong with a run of hidden words, before hours go into it: a sentence and a remedy each."""
+"""What is likely wrong with any run, before hours go into it: a sentence and a remedy each."""
 
 import math
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
-import numpy as np
 import torch
+from torch import nn
 
-from distilbert.core.data.corpus import Corpus
-from distilbert.core.recipe import LanguageModelling
-from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.torch.device import autocast
-from distilbert.torch.hearing import Teacher
-from distilbert.torch.language_modelling import MaskedWords
-
-#: Sequences that are looked at; their rows are spread over the text.
-_LOOKED_AT = 48
+from distilbert.core.checkpoint import file_names
+from distilbert.core.recipe import Training
+from distilbert.core.training_log import TrainingLog
+from distilbert.torch.device import autocast, computes_in_bf16
+from distilbert.torch.train import MicroBatch, Objective
 
 #: Peak rates outside of these do not train encoders of any published recipe; Adam's are 1e-5 to 2e-3.
 _LEAST_RATE, _MOST_RATE = 2e-6, 5e-3
 
-#: Of the pieces of a text, what may be too short or unknown without a word.
-_LEFT_OUT = 0.5
+#: Of a text's tokens, what may be unknown without a word.
+_UNKNOWN = 0.05
 
-#: Of the hidden words, where a teacher of another vocabulary is to be heard at least.
-_HEARD = 0.3
+#: Of what is computed, what may be padding without a word, and the steps that are looked at.
+_PADDING, _STEPS = 0.3, 8
 
-#: Nats; below this, both models answer alike.
-_ALIKE = 1e-3
+#: A gradient of a norm below this, for each unit of the terms' weights, is rounding: of fp32, and of bf16.
+_NO_GRADIENT, _NO_GRADIENT_BF16 = 1e-5, 1e-3
+
+#: Fewer steps than these say nothing about where a loss goes.
+_FEW_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,8 @@ class Finding:
         return f"{self.what} {self.remedy}"
 
 
-def examine(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> list[Finding]:
-    """What is likely wrong with a run that is about to start; nothing is changed."""
-    recipe, data = objective.recipe, objective.data
-    found = [*_of_text(data), *_of_rate(recipe)]
-    if objective.teachers:
-        found += _of_teacher(objective, tokenizer)
-    return found
-
-
-def _of_text(data: Corpus) -> Iterator[Finding]:
-    facts = data.facts()
-    share = facts["left_out"] / max(1, facts["left_out"] + facts["sequences"])
-    if share > _LEFT_OUT:
-        yield Finding(
-            f"{share:.0%} of the text's pieces are too short or mostly unknown words, and left out.",
-            "Lower min_length in the recipe where texts are short; otherwise check that the vocabulary is of "
-            "the text's language and casing.",
-        )
-
-
-def _of_rate(recipe: LanguageModelling) -> Iterator[Finding]:
+def of_rate(recipe: Training) -> Iterator[Finding]:
+    """A learning rate that is far off."""
     rate = recipe.learning_rate
     if not _LEAST_RATE <= rate <= _MOST_RATE:
         yield Finding(
@@ -72,56 +53,101 @@ def _of_rate(recipe: LanguageModelling) -> Iterator[Finding]:
         )
 
 
-def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Iterator[Finding]:
-    data, model = objective.data, objective.model
-    rows = np.unique(np.linspace(0, len(data) - 1, _LOOKED_AT).astype(np.int64))
-    chance = entropy(data, model.config.vocab_size, tokenizer.all_special_ids)
-    distances = []
-    for teacher in objective.teachers:
-        found = _looked_at(objective, teacher, rows)
-        if found.get("shared", 1.0) < _HEARD:
-            yield Finding(
-                f"{teacher.name} and the student cut the text into tokens that both have at only "
-                f"{found['shared']:.0%} of the hidden words, and nothing is learnt of it elsewhere.",
-                "Choose a teacher or a vocabulary (--tokenizer) of the text's language and casing.",
-            )
-            continue
-        distances.append(found["distribution"])
-        if found["teacher_masked_lm"] >= chance:
-            yield Finding(
-                f"{teacher.name} tells hidden words at {found['teacher_masked_lm']:.2f} nats, which is no "
-                f"better than their frequency in the text ({chance:.2f}).",
-                "Train its head on such a text first: distilbert pretrain",
-            )
-    if distances and max(distances) < _ALIKE:
+def of_unknown(unknown: int, tokens: int) -> Iterator[Finding]:
+    """A text that is not of the vocabulary."""
+    if tokens and unknown / tokens > _UNKNOWN:
         yield Finding(
-            "The student answers as its teacher does before it has learnt anything.",
-            "Choose fewer layers, or another teacher.",
+            f"{unknown / tokens:.0%} of the text's tokens are unknown to the vocabulary.",
+            "Check that the model is of the text's language and casing, and that the tokenizer's files are "
+            "the model's own.",
         )
 
 
-def _looked_at(
-    objective: MaskedWords, teacher: Teacher, rows: "np.ndarray[Any, np.dtype[np.int64]]"
-) -> dict[str, float]:
-    """Means of what ``judge`` says of student and teacher."""
-    model = objective.model
+def of_weights(models: Mapping[str, nn.Module]) -> Iterator[Finding]:
+    """Weights that are no numbers; each model by what it is called."""
+    for name, model in models.items():
+        ruined = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+        if ruined:
+            first = file_names(ruined[:1], getattr(model, "manifest", ()))[0]
+            yield Finding(
+                f"{len(ruined)} of {name}'s parameters hold what is no number, {first} first.",
+                "Its folder comes from a run that failed: use the last good checkpoint, or train it again.",
+            )
+
+
+def of_signal(objective: Objective, recipe: Training) -> Iterator[Finding]:
+    """A loss that is no number, or that nothing follows from; the model stays as it is."""
+    model, weights = objective.model, {n: w for n, w in objective.weights.items() if w}
+    batches = next(objective.steps(0, slice(0, None, 1)))
+    if not weights or not batches:
+        return
+    learning = [p for p in model.parameters() if p.requires_grad]
     training = model.training
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
     model.eval()
-    with torch.no_grad(), autocast(model.device, objective.recipe.precision):
-        for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
-            found, of = objective.judge(objective.micro_batch(part, 0), by=teacher)
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-                counts[name] = counts.get(name, 0) + of[name]
-    model.train(training)
-    return {name: value / max(1, counts[name]) for name, value in sums.items()}
+    try:
+        with autocast(model.device, recipe.precision):
+            scales = {name: weight / max(1, batches[0].counts[name]) for name, weight in weights.items()}
+            loss, sums = objective.losses(batches[0], scales)
+        gradients = torch.autograd.grad(loss, learning, allow_unused=True) if loss.requires_grad else ()
+    finally:
+        model.train(training)
+    if not bool(torch.isfinite(loss)):
+        wrong = ", ".join(name for name, value in sums.items() if not bool(torch.isfinite(value)))
+        yield Finding(
+            f"The loss is no number before anything is learnt: {wrong or 'the sum of its terms'}.",
+            "Compute in single precision, --precision fp32; if that does not help, a model is ruined.",
+        )
+        return
+    squares = [float(gradient.float().square().sum()) for gradient in gradients if gradient is not None]
+    rounding = _NO_GRADIENT_BF16 if computes_in_bf16(model.device, recipe.precision) else _NO_GRADIENT
+    if math.sqrt(sum(squares)) < rounding * sum(weights.values()):
+        yield Finding(
+            "There is nothing to learn: the loss has no gradient.",
+            "Give a term of the loss a weight that this model and its data can lower, such as "
+            "--masked-lm-weight.",
+        )
 
 
-def entropy(data: Corpus, vocab_size: int, special_ids: list[int]) -> float:
-    """Nats that telling a word by its frequency costs: what a head that knows nothing of texts can reach."""
-    counts = data.counts(vocab_size).astype(np.float64)
-    counts[special_ids] = 0
-    shares = counts[counts > 0] / max(1.0, counts.sum())
-    return float(-(shares * np.log(shares)).sum()) if len(shares) else math.inf
+def of_padding(objective: Objective) -> Iterator[Finding]:
+    """Rows that are computed with much padding, where the model leaves it in."""
+    if objective.model.encoder.packing:
+        return
+    live = places = 0
+    for batches in islice(objective.steps(0, slice(0, None, 1)), _STEPS):
+        for batch in batches:
+            mask = _mask(batch)
+            live, places = live + int(mask.sum()), places + mask.numel()
+    if places and 1 - live / places > _PADDING:
+        yield Finding(
+            f"{1 - live / places:.0%} of what is computed is padding.",
+            "Let the model take it out, set_attention(…, packing=True), or choose a lower --max-length.",
+        )
+
+
+def of_course(log: TrainingLog) -> Iterator[Finding]:
+    """A loss that has not fallen by more than its noise, from the first fifth of a run to its last."""
+    total = log.losses.get("total", [])
+    size = len(total) // 5
+    if len(total) < _FEW_STEPS:
+        return
+    first, last = total[:size], total[-size:]
+    noise = math.sqrt((statistics.variance(first) + statistics.variance(last)) / size)
+    if statistics.mean(last) > statistics.mean(first) - 2 * noise:
+        yield Finding(
+            f"The loss has not fallen: {statistics.mean(first):.4g} in the first fifth of the steps and "
+            f"{statistics.mean(last):.4g} in the last.",
+            "Check that the labels or the text say something, and try another --learning-rate.",
+        )
+
+
+def of_all(objective: Objective, recipe: Training, models: Mapping[str, nn.Module]) -> list[Finding]:
+    """What every run is asked: its rate, its weights, its signal and its padding."""
+    found = [*of_rate(recipe), *of_weights(models)]
+    if not list(of_weights(models)):
+        found += of_signal(objective, recipe)
+    return [*found, *of_padding(objective)]
+
+
+def _mask(batch: MicroBatch) -> torch.Tensor:
+    mask: torch.Tensor = batch.given.get("attention_mask", torch.ones(0))
+    return mask

@@ -1,6 +1,7 @@
 """Fine-tuning a classifier on labelled texts, alone or taught by a fine-tuned teacher."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distilbert.core import flops
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.copies import fingerprint
@@ -23,9 +25,12 @@ from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
 from distilbert.core.text import TokenizedTexts
 from distilbert.errors import ConfigError
 from distilbert.torch.classifier import TextClassifier
+from distilbert.torch.device import pick_device
+from distilbert.torch.doctor import Finding
 from distilbert.torch.evaluate import score
 from distilbert.torch.folders import open_folder, sequence_classifier
 from distilbert.torch.heads import SequenceClassifier
+from distilbert.torch.label_findings import examine
 from distilbert.torch.losses import cross_entropy_sum, distribution_sum
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
 from distilbert.torch.task_teachers import open_teacher
@@ -70,6 +75,7 @@ class Finetuner:
         force: bool = False,
         resume: bool = False,
         budget: float | None = None,
+        track: str | None = None,
     ) -> Run:
         """Fine-tune, and write the classifier's folder.
 
@@ -81,12 +87,15 @@ class Finetuner:
             force: replace a model that stands at ``out``, and give up what an interrupted run left.
             resume: go on, bit for bit, with the same run where something interrupted it.
             budget: seconds that the whole may take, in place of the recipe's epochs and steps.
+            track: a tracker that is told of every step: "tensorboard", "mlflow" or "wandb"; what it writes
+                stands in ``<out>.tracked``.
 
         Raises:
             CheckpointError: a folder cannot be read.
             ConfigError: unlabelled texts without a teacher, or a teacher of other labels.
             DataError: one label only, labels in ``evaluate`` that ``train`` does not have, or a teacher that
                 answers nothing.
+            MissingExtraError: the tracker is not installed.
             OutputError: ``out`` is taken or cannot be written.
             TrainingError: a loss is not finite; the last good checkpoint is named.
         """
@@ -98,6 +107,7 @@ class Finetuner:
             force=force,
             resume=resume,
             budget=budget,
+            track=track,
             progress=self.progress,
         )
 
@@ -115,6 +125,11 @@ class Finetuner:
             device=self.device,
             progress=self.progress,
         )
+
+    def examine(self, train: LabelledTexts, *, unlabelled: Sequence[str] = ()) -> Sequence[Finding]:
+        """What is likely wrong with this run; nothing is trained, written or paid for."""
+        device = pick_device(self.device)
+        return self._prepare(train, unlabelled, None, device, rehearsed=True).examine()
 
     def _prepare(
         self,
@@ -179,6 +194,16 @@ class Finetuner:
             new_weights,
             facts,
             conclude,
+            partial(
+                examine,
+                objective,
+                self.recipe,
+                texts=tokenized.input_ids,
+                unknown_id=pupil.tokenizer.unk_token_id,
+                names=task.labels,
+                labels=labels,
+                taught=None if lessons is None else lessons.labelled,
+            ),
         )
 
     def _pupil(
@@ -285,6 +310,7 @@ class Labels:
 
     def micro_batch(self, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> MicroBatch:
         texts = [self.rows[row] for row in rows]
+        lengths = [len(text) for text in texts]
         tensors = {
             "input_ids": pad(texts, value=self.pad_token_id),
             "attention_mask": attention_mask(texts),
@@ -299,6 +325,8 @@ class Labels:
         return MicroBatch(
             {name: torch.from_numpy(array).to(device) for name, array in tensors.items()},
             {"labels": int(np.count_nonzero(rows < self.labelled)), "teacher": heard},
+            tokens=sum(lengths),
+            flops=flops.LEARNING * flops.of_blocks(self.model.config, lengths, first_only=True),
         )
 
     def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:

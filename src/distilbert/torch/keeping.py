@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from distilbert.core.copies import Copies
 from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
+from distilbert.core.training_log import TrainingLog
 from distilbert.errors import CheckpointError
 from distilbert.torch.processes import Alone
 from distilbert.torch.tensors import as_array, as_tensor
-from distilbert.torch.train import Course, TrainingLog
+from distilbert.torch.train import Course
 
 STATE_FILE = "training.safetensors"
 
@@ -42,11 +43,12 @@ class RunKeeper:
 
     def keep(self, course: Course, randomness: Mapping[str, Tensor]) -> Path:
         everyones = self._processes.gathered(randomness)
+        remembered = self._processes.memory(course.optimiser)
         step = course.done
         if self._processes.is_first:
             arrays = {f"randomness/{name}": state for name, state in everyones.items()}
             for name, parameter in _learning(course):
-                for what, memory in course.optimiser.state.get(parameter, {}).items():
+                for what, memory in remembered.get(parameter, {}).items():
                     arrays[f"{what}/{name}"] = memory
             for name, parameter in course.extra.named_parameters():
                 arrays[f"extra/{name}"] = parameter

@@ -2,17 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distilbert.core import flops
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.answers import Answers
 from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.corpus import Corpus
-from distilbert.core.data.masking import sequence_rng
+from distilbert.core.data.masking import Masking, sequence_rng
 from distilbert.core.data.packing import pack
 from distilbert.core.data.spelled import SpelledCorpus
 from distilbert.core.layers import layer_map
@@ -72,7 +74,7 @@ class MaskedWords:
         answers: Answers | None = None,
     ) -> None:
         self.model, self.data, self.recipe, self.answers = model, data, recipe, answers
-        self.special_ids = tuple(tokenizer.all_special_ids)
+        self.tokenizer, self.special_ids = tokenizer, tuple(tokenizer.all_special_ids)
         for teacher in teachers:
             teacher.model.eval().requires_grad_(False)
         self.weights = recipe.weights(taught=bool(teachers) or answers is not None)
@@ -100,17 +102,20 @@ class MaskedWords:
     def judged(self, share: slice) -> Iterator[tuple[Sums, dict[str, int]]]:
         rows = self.held_out[np.argsort(self.data.lengths[self.held_out], kind="stable")][share]
         for start in range(0, len(rows), self.recipe.micro_batch_size):
-            yield self.judge(self.micro_batch(rows[start : start + self.recipe.micro_batch_size], _HELD_OUT))
+            part = rows[start : start + self.recipe.micro_batch_size]
+            yield self.judge(self.micro_batch(part, _HELD_OUT))
+            if not self.teachers:
+                yield self._judge_words(part)
 
-    def micro_batch(self, rows: Rows, epoch: int) -> MicroBatch:
-        """Some sequences with their words hidden as this epoch hides them."""
-        recipe = self.recipe
+    def micro_batch(self, rows: Rows, epoch: int, masking: Masking | None = None) -> MicroBatch:
+        """Some sequences with their words hidden as this epoch hides them, or by another ``masking``."""
+        recipe, masking = self.recipe, masking or self.masking
         hidden, labels, beside = [], [], []
         for row in rows:
             # Answers are about as many ways of hiding words as were asked about.
             way = epoch % self.answers.epochs if self.answers and epoch != _HELD_OUT else epoch
             rng = sequence_rng(recipe.seed, way, int(row))
-            pair = self.masking(self.data[row], rng)
+            pair = masking(self.data[row], rng)
             hidden.append(pair[0])
             labels.append(pair[1])
             beside.append(rng.random(len(pair[0])) < recipe.positions_beside)
@@ -123,6 +128,8 @@ class MaskedWords:
         compared_T = scored_T.copy()
         if any(weight for name, weight in self.weights.items() if name in _OF_DISTRIBUTIONS):
             compared_T |= heard_T & np.concatenate(beside)
+        whole = masking.continues is not None
+        words = sum(map(masking.count_words, true, labels)) if whole else 0
         heard, compared = np.flatnonzero(heard_T), np.flatnonzero(compared_T)
         device = self.model.device
         given: dict[str, Any] = {"heard": heard, "compared": compared, "labels": labels_T[compared]}
@@ -139,12 +146,33 @@ class MaskedWords:
             },
             {
                 "masked_lm": int(scored_T.sum()),
+                "words": words,
                 "cosine": self._count(heard, spoken),
                 "hidden": self._count(heard, spoken),
                 "relation": len(labels_T),
                 **dict.fromkeys(_OF_DISTRIBUTIONS, self._count(compared, spoken)),
             },
+            tokens=len(labels_T),
+            flops=self._flops([len(row) for row in hidden], len(compared), reads),
         )
+
+    def _flops(self, lengths: list[int], compared: int, reads: Sequence[Mapping[str, Any] | None]) -> float:
+        """Of a step's part: the student forward and backward, its teachers forward.
+
+        Teachers of other families, of whose blocks nothing is known here, are not counted.
+        """
+        wanted = [name for name, weight in self.weights.items() if weight]
+        of_words = [name for name in wanted if name in _OF_DISTRIBUTIONS]
+        config = self.model.config
+        total = flops.of_blocks(config, lengths)
+        total += flops.of_words(config, compared) if of_words or "masked_lm" in wanted else 0.0
+        total *= flops.LEARNING
+        for teacher, read in zip(self.teachers, reads, strict=True):
+            if isinstance(teacher.model, MaskedLanguageModel):
+                config = teacher.model.config
+                total += flops.of_blocks(config, lengths if read is None else read["texts"].lengths)
+                total += flops.of_words(config, compared) if of_words else 0.0
+        return total
 
     def _read(
         self, teacher: Teacher, rows: Rows, true: Sequence[Any], hidden: Sequence[Any]
@@ -291,6 +319,18 @@ class MaskedWords:
             x_TD = self.model.before_vocabulary(hidden_TD)
             through_vocabulary(self.model.get_output_embeddings(), x_TD, score)
         return {name: sums[name] for name in counts}, counts
+
+    def _judge_words(self, rows: Rows) -> tuple[Sums, dict[str, int]]:
+        """``masked_words``: how well words are told that are hidden with all their pieces, in nats a word."""
+        batch = self.micro_batch(rows, _HELD_OUT, self._whole_words)
+        words = int(batch.counts["words"])
+        return {"masked_words": self.judge(batch)[0]["masked_lm"]}, {"masked_words": words}
+
+    @cached_property
+    def _whole_words(self) -> Masking:
+        """The run's way of hiding, but of words with all their pieces."""
+        recipe = self.recipe.with_changes(masking="word")
+        return masking_of(self.data, self.tokenizer, self.model.config.vocab_size, recipe)
 
 
 #: Terms that compare distributions over the vocabulary.

@@ -1,7 +1,7 @@
 """One process, or several that learn together: what the training loop asks of either.
 
-Several are started by ``torchrun`` or ``accelerate launch``; accelerate then says how they share the work
-(DDP, or FSDP where it is configured).
+Several are started by ``torchrun`` or ``accelerate launch``. Each has the whole model (DDP), or a part of
+its gradients and of what AdamW remembers (FSDP, ``sharded.py``).
 """
 
 import os
@@ -26,6 +26,8 @@ class Alone:
 
     count = 1
     rank = 0
+    #: Whether all of them must compute in every part of a step, those too that have nothing to do.
+    in_step = False
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -43,6 +45,13 @@ class Alone:
         """Both, so that every backward adds up all processes' gradients."""
         return learner, optimiser
 
+    def refresh(self) -> None:
+        """Give the model that was prepared the weights that have been learnt since."""
+
+    def memory(self, optimiser: Any) -> Mapping[Tensor, Mapping[str, Tensor]]:
+        """What the optimiser, as it was before it was prepared, remembers of each of its parameters."""
+        return optimiser.state
+
     def unsynchronised(self, learner: nn.Module) -> AbstractContextManager[Any]:
         """In which a backward adds to this process's gradient alone, to be added up by a later one."""
         return nullcontext()
@@ -58,6 +67,10 @@ class Alone:
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over all processes."""
         return numbers
+
+    def everyones(self, names: Iterable[str]) -> list[str]:
+        """The names that any of them has, in one order."""
+        return sorted(set(names))
 
     def gathered(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each process's tensors, one below the other: [processes, ...]."""
@@ -105,6 +118,11 @@ class Together(Alone):
     def total(self, numbers: Tensor) -> Tensor:
         return self._accelerator.reduce(numbers, "sum")
 
+    def everyones(self, names: Iterable[str]) -> list[str]:
+        from accelerate.utils import gather_object
+
+        return sorted(set(gather_object(list(names))))
+
     def gathered(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         moved = {name: state.to(self.device)[None] for name, state in states.items()}
         return {name: self._accelerator.gather(state).cpu() for name, state in moved.items()}
@@ -115,8 +133,13 @@ class Together(Alone):
 
 def processes(device: torch.device) -> Alone:
     """Those that this process was started with."""
-    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1 or "ACCELERATE_USE_FSDP" in os.environ
-    return Together(device) if launched else Alone(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Alone(device)
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("true", "1"):
+        from distilbert.torch.sharded import Sharded
+
+        return Sharded(device)
+    return Together(device)
 
 
 def added(processes: Alone, sums: dict[str, Any], names: Iterable[str]) -> dict[str, float]:

@@ -19,13 +19,16 @@ from distilbert.core.output import new_folder, refuse_taken
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.device import pick_device
+from distilbert.torch.doctor import Finding, of_course
 from distilbert.torch.folders import save_folder
 from distilbert.torch.keeping import RunKeeper
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added, processes
-from distilbert.torch.train import Objective, TrainingLog, judge, train
+from distilbert.torch.tracking import require_tracker, tracked
+from distilbert.torch.train import Objective, judge, train
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Job:
     #: Adds what is known only after the training, such as scores.
     conclude: Callable[[], dict[str, Any]] = dict
     #: What is likely wrong with it.
-    examine: Callable[[], Sequence[Any]] = tuple
+    examine: Callable[[], Sequence[Finding]] = tuple
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def complete(
     force: bool = False,
     resume: bool = False,
     budget: float | None = None,
+    track: str | None = None,
     progress: Progress,
 ) -> Run:
     """Prepare a job, train, and write its folder, which appears only when it is complete.
@@ -101,14 +105,18 @@ def complete(
         force: replace a model that stands there, and give up what an interrupted run left.
         resume: go on from the newest copy of an interrupted run, if there is one.
         budget: seconds that the whole may take, in place of the recipe's epochs and steps.
+        track: a tracker that is told of every step: "tensorboard", "mlflow" or "wandb".
         progress: told of every stage.
 
     Raises:
         ConfigError: the interrupted run was another one.
+        MissingExtraError: the tracker is not installed.
         OutputError: ``out`` or its copies are taken, or cannot be written.
         TrainingError: a loss is not finite, or the budget is too small for a step.
     """
     started = time.perf_counter()
+    if track is not None:
+        require_tracker(track)
     together = processes(pick_device(device))
     progress = progress if together.is_first else silent
     first = together.is_first
@@ -124,18 +132,24 @@ def complete(
                     logger.warning("%s", finding)
             noted = json.loads(json.dumps({**facts, "weights": fingerprint(job.model.arrays())}))
             total_steps = _total_steps(job, copies, noted, started, budget, together)
-            log = train(
-                job.objective,
-                recipe,
-                total_steps=total_steps,
-                stage=job.stage,
-                new_weights=job.new_weights,
-                progress=progress,
-                keeper=RunKeeper(
-                    copies, partial(_save, job, facts), {"run": noted, "total_steps": total_steps}, together
-                ),
-                processes=together,
+            keeper = RunKeeper(
+                copies, partial(_save, job, facts), {"run": noted, "total_steps": total_steps}, together
             )
+            with tracked(track if first else None, out, recipe.facts(), together.device) as watch:
+                log = train(
+                    job.objective,
+                    recipe,
+                    total_steps=total_steps,
+                    stage=job.stage,
+                    new_weights=job.new_weights,
+                    progress=progress,
+                    keeper=keeper,
+                    processes=together,
+                    watch=watch,
+                )
+            if first:
+                for finding in of_course(log):
+                    logger.warning("%s", finding)
         results: dict[str, Any] = {"training": log.facts(), "parameters": job.model.num_parameters()}
         if first:
             with new_folder(out, force=force) as folder:

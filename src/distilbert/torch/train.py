@@ -5,7 +5,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distilbert.core.perplexity import perplexities
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
+from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
-from distilbert.torch.device import autocast
+from distilbert.torch.compiling import compiled
+from distilbert.torch.device import autocast, peak_flops
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added
+from distilbert.torch.tracking import Watch, unwatched
 
 #: By term of the loss, or by what is judged: a sum over rows, without a gradient.
 Sums = dict[str, Tensor]
@@ -28,10 +33,19 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What is in memory at once, by name, and for each loss term its count of rows."""
+    """What is in memory at once.
+
+    Attributes:
+        given: by name.
+        counts: for each loss term, its rows.
+        tokens: live ones; 0 where that is not known.
+        flops: that its losses need, as ``core/flops.py`` counts; 0 where that is not known.
+    """
 
     given: dict[str, Any]
     counts: dict[str, float]
+    tokens: int = 0
+    flops: float = 0.0
 
 
 class Objective(Protocol):
@@ -57,38 +71,6 @@ class Objective(Protocol):
 
     def judged(self, share: slice) -> Iterable[tuple[Sums, Mapping[str, int]]]:
         """Of one process's share of what is not learnt from: sums of what it shows, and what divides them."""
-
-
-@dataclass
-class TrainingLog:
-    """What happened, step by step.
-
-    Attributes:
-        losses: by term, and their weighted sum as ``total``; one number a step.
-        learning_rates: one number a step.
-        seconds: the time of each step.
-        judged: what rows that are held out showed, and after which ``step``.
-    """
-
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    learning_rates: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    judged: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def steps(self) -> list[int]:
-        """The number of each step."""
-        return list(range(1, len(self.seconds) + 1))
-
-    def facts(self) -> dict[str, Any]:
-        tail = max(1, len(self.seconds) // 10)
-        facts = {
-            "steps": len(self.seconds),
-            "seconds": round(sum(self.seconds), 2),
-            # One step's loss is noise; the mean of the last tenth is what a run came to.
-            "final_losses": {name: sum(values[-tail:]) / tail for name, values in self.losses.items()},
-        }
-        return {**facts, "held_out": self.judged[-1]} if self.judged else facts
 
 
 @dataclass
@@ -127,6 +109,7 @@ def train(
     keeper: Keeper | None = None,
     stop_after: int | None = None,
     processes: Alone | None = None,
+    watch: Watch = unwatched,
 ) -> TrainingLog:
     """Train the objective's model in place and leave it in eval mode.
 
@@ -141,6 +124,7 @@ def train(
             weights give finite losses.
         stop_after: leave the schedule after so many steps, to measure their speed.
         processes: those that learn together.
+        watch: told of every step and every look, too, with all there is to say.
 
     Raises:
         ConfigError: no term of the loss has a weight.
@@ -159,50 +143,69 @@ def train(
     log, saved = course.log, None
     if keeper is not None:
         keeper.restore(course)
-    learner, optimiser = processes.prepare(_Learner(objective), course.optimiser)
-    factor = _triangle(recipe, total_steps)
-    base_rates = [group["lr"] for group in optimiser.param_groups]
-    model.train()
-    if recipe.dropout is not None:
-        set_dropout(model, recipe.dropout)
-    judge_every = getattr(recipe, "judge_every", None)
-    if not course.done and judge_every and not stop_after:
-        judge(objective, recipe, log, 0, processes)
-    progress(stage, course.done, total_steps, {})
-    first = course.done + 1
-    steps = objective.steps(course.done, processes.share)
-    batches: list[MicroBatch] = []
-    for step in range(first, min(total_steps, stop_after or total_steps) + 1):
-        started = time.perf_counter()
-        randomness = random_state(model.device)
-        batches = next(steps)
-        means = _accumulate(learner, weights, batches, recipe, processes)
-        norm = processes.clip(learner, recipe.max_grad_norm)
-        losses = {**means, "total": sum(weights[name] * mean for name, mean in means.items())}
-        if not all(map(math.isfinite, (*losses.values(), norm))):
-            raise _not_finite(f"at step {step}", losses, norm, recipe, saved)
-        if keeper is not None and step > first and (step - 1) % recipe.checkpoint_every == 0:
-            saved = keeper.keep(course, randomness)
-        for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
-            group["lr"] = rate * factor(step - 1)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+    learner, optimiser = _ready(objective, recipe, course, processes)
+    with compiled(learner, processes.device, wanted=recipe.compile):
+        factor = _triangle(recipe, total_steps)
+        base_rates = [group["lr"] for group in optimiser.param_groups]
+        judge_every = getattr(recipe, "judge_every", None)
+        if not course.done and judge_every and not stop_after:
+            judge(objective, recipe, log, 0, processes)
+            watch(log)
+        progress(stage, course.done, total_steps, {})
+        first = course.done + 1
+        steps = objective.steps(course.done, processes.share)
+        batches: list[MicroBatch] | None = None
+        for step in range(first, min(total_steps, stop_after or total_steps) + 1):
+            started = time.perf_counter()
+            randomness = random_state(model.device)
+            batches = next(steps)
+            means, work = _accumulate(learner, weights, batches, recipe, processes)
+            norm = processes.clip(learner, recipe.max_grad_norm)
+            losses = {**means, "total": sum(weights[name] * mean for name, mean in means.items())}
+            if not all(map(math.isfinite, (*losses.values(), norm))):
+                raise _not_finite(f"at step {step}", losses, norm, recipe, saved)
+            if keeper is not None and step > first and (step - 1) % recipe.checkpoint_every == 0:
+                processes.refresh()
+                saved = keeper.keep(course, randomness)
+            for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
+                group["lr"] = rate * factor(step - 1)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
 
-        log.learning_rates.append(recipe.learning_rate * factor(step - 1))
-        log.seconds.append(time.perf_counter() - started)
-        for name, value in losses.items():
-            log.losses.setdefault(name, []).append(value)
-        if judge_every and not stop_after and (step % judge_every == 0 or step == total_steps):
-            judge(objective, recipe, log, step, processes)
-        progress(stage, step, total_steps, {"loss": losses["total"]})
-    model.eval()
-    if batches:
-        # The last step's weights have had no step after them that would have shown what they give.
-        with torch.no_grad():
-            last = _accumulate(learner, weights, batches[:1], recipe, processes)
-        if not all(map(math.isfinite, last.values())):
-            raise _not_finite(f"after step {total_steps}", last, None, recipe, saved)
+            log.add(
+                losses,
+                rate=recipe.learning_rate * factor(step - 1),
+                seconds=time.perf_counter() - started,
+                work=work,
+            )
+            if judge_every and not stop_after and (step % judge_every == 0 or step == total_steps):
+                processes.refresh()
+                judge(objective, recipe, log, step, processes)
+            watch(log)
+            progress(stage, step, total_steps, log.now())
+        processes.refresh()
+        model.eval()
+        learner.eval()
+        if batches is not None:
+            # The last step's weights have had no step after them that would have shown what they give.
+            with torch.no_grad():
+                last, _ = _accumulate(learner, weights, batches[:1], recipe, processes)
+            if not all(map(math.isfinite, last.values())):
+                raise _not_finite(f"after step {total_steps}", last, None, recipe, saved)
     return log
+
+
+def _ready(
+    objective: Objective, recipe: Training, course: Course, processes: Alone
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """What learns and its optimiser, shared among the processes, in training."""
+    peak = peak_flops(objective.model.device, recipe.precision)
+    course.log.peak = None if peak is None else peak * processes.count
+    if recipe.dropout is not None:
+        set_dropout(objective.model, recipe.dropout)
+    stand_in = next(objective.steps(0, slice(0, None, 1)))[0] if processes.in_step else None
+    learner, optimiser = processes.prepare(_Learner(objective, stand_in), course.optimiser)
+    return learner.train(), optimiser
 
 
 def parts(rows: Rows, share: slice, *, size: int) -> list[Rows]:
@@ -231,18 +234,31 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 class _Learner(nn.Module):
-    """An objective as a module, whose call several processes can be wrapped around."""
+    """An objective as a module, whose call several processes can be wrapped around.
 
-    def __init__(self, objective: Objective) -> None:
+    Args:
+        objective: whose losses it computes.
+        stand_in: what is computed, and counts nothing, where there is no batch.
+    """
+
+    def __init__(self, objective: Objective, stand_in: MicroBatch | None = None) -> None:
         super().__init__()
         self.model, self.extra = objective.model, objective.extra
-        self._losses = objective.losses
+        self._objective, self._stand_in = objective, stand_in
+
+    def replica(self) -> "_Learner":
+        """The same, with weights of its own."""
+        objective: Any = copy(self._objective)
+        objective.model, objective.extra = deepcopy(self.model), deepcopy(self.extra)
+        return _Learner(objective, self._stand_in)
 
     def forward(self, batch: MicroBatch | None, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
         """The objective's losses; without a batch, of nothing, so that the other processes need not wait."""
+        if batch is None and self._stand_in is not None:
+            return 0.0 * self._objective.losses(self._stand_in, scales)[0], {}
         if batch is None:
             return torch.stack([(0.0 * p).sum() for p in self.parameters() if p.requires_grad]).sum(), {}
-        return self._losses(batch, scales)
+        return self._objective.losses(batch, scales)
 
 
 def _accumulate(
@@ -251,14 +267,16 @@ def _accumulate(
     batches: list[MicroBatch],
     recipe: Training,
     processes: Alone,
-) -> dict[str, float]:
-    """One step's gradients, and its mean loss terms.
+) -> tuple[dict[str, float], dict[str, float]]:
+    """One step's gradients, its mean loss terms, and the tokens and FLOPs of it.
 
     Each term is divided once, by its count over the whole step and all processes: the same gradient
     however the step's rows are split.
     """
-    own = {name: sum(batch.counts[name] for batch in batches) for name in weights}
-    counts = {name: max(1.0, count) for name, count in added(processes, own, weights).items()}
+    own: dict[str, float] = {name: sum(batch.counts[name] for batch in batches) for name in weights}
+    work = {name: sum(getattr(batch, name) for batch in batches) for name in _WORK}
+    totals = added(processes, {**own, **work}, [*weights, *_WORK])
+    counts = {name: max(1.0, totals[name]) for name in weights}
     scales = {name: weight / counts[name] for name, weight in weights.items()}
     sums: dict[str, Any] = defaultdict(float)
     given: list[MicroBatch | None] = [*batches] or [None]
@@ -271,7 +289,12 @@ def _accumulate(
                 processes.backward(loss)
         for name, value in found.items():
             sums[name] = sums[name] + value.detach()
-    return {name: total / counts[name] for name, total in added(processes, sums, weights).items()}
+    means = {name: total / counts[name] for name, total in added(processes, sums, weights).items()}
+    return means, {name: totals[name] for name in _WORK}
+
+
+#: What a step's parts say of the work that is in them.
+_WORK = ("tokens", "flops")
 
 
 def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, processes: Alone) -> None:
@@ -284,11 +307,12 @@ def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, p
                 sums[name] = sums[name] + value
                 sums[f"{name} of"] += counts[name]
     model.train()
-    names = sorted(name for name in sums if not name.endswith(" of"))
+    # Of fewer rows than processes some have none, and have nothing to name.
+    names = processes.everyones(name for name in sums if not name.endswith(" of"))
     totals = added(processes, sums, [*names, *(f"{name} of" for name in names)])
     if names:
         means = {name: totals[name] / (totals[f"{name} of"] or 1.0) for name in names}
-        log.judged.append({"step": step, **means})
+        log.judged.append({"step": step, **means, **perplexities(means)})
 
 
 def _optimiser(objective: Objective, recipe: Training, new_weights: Collection[str]) -> torch.optim.AdamW:

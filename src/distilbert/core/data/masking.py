@@ -105,6 +105,18 @@ class Masking:
         hidden[randomised] = rng.integers(0, self.vocab_size, len(randomised), dtype=np.int32)
         return hidden, labels
 
+    def count_words(self, ids: Ids, labels: Ids) -> int:
+        """How many words are hidden, where they are hidden whole.
+
+        Args:
+            ids: of a sequence before that, [S].
+            labels: of it, [S].
+        """
+        assert self.continues is not None
+        at = np.flatnonzero(labels != IGNORED_LABEL)
+        begins = ~self.continues[ids[at]] | ~self._may_hide[ids[at - 1]] | (at == 0)
+        return int(np.count_nonzero(begins))
+
     @cached_property
     def _may_hide(self) -> Flags:
         """By token, [V]: a look-up costs a tenth of a search through the special ones."""

@@ -1,0 +1,112 @@
+"""What is likely wrong with a run of hidden words, with a teacher or without."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from distilbert.core.data.corpus import Corpus
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.torch.device import autocast
+from distilbert.torch.doctor import Finding, of_all, of_unknown
+from distilbert.torch.hearing import Teacher
+from distilbert.torch.language_modelling import MaskedWords
+
+#: Sequences that are looked at; their rows are spread over the text.
+_LOOKED_AT = 48
+
+#: Of the pieces of a text, what may be too short or unknown without a word.
+_LEFT_OUT = 0.5
+
+#: Of the hidden words, where a teacher of another vocabulary is to be heard at least.
+_HEARD = 0.3
+
+#: Nats; below this, both models answer alike.
+_ALIKE = 1e-3
+
+
+def examine(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> list[Finding]:
+    """What is likely wrong with a run that is about to start; nothing is changed."""
+    data, config = objective.data, objective.model.config
+    counts = data.counts(config.vocab_size)
+    models: dict[str, nn.Module] = {}
+    for teacher in objective.teachers:
+        models[teacher.name[0].lower() + teacher.name[1:]] = teacher.model
+    found = [
+        *_of_text(data),
+        *of_unknown(int(counts[tokenizer.unk_token_id]), int(counts.sum())),
+        *of_all(objective, objective.recipe, {**models, "the model": objective.model}),
+    ]
+    if objective.teachers:
+        found += _of_teacher(objective, tokenizer)
+    return found
+
+
+def _of_text(data: Corpus) -> Iterator[Finding]:
+    facts = data.facts()
+    share = facts["left_out"] / max(1, facts["left_out"] + facts["sequences"])
+    if share > _LEFT_OUT:
+        yield Finding(
+            f"{share:.0%} of the text's pieces are too short or mostly unknown words, and left out.",
+            "Lower --min-length where texts are short; otherwise check that the vocabulary is of "
+            "the text's language and casing.",
+        )
+
+
+def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Iterator[Finding]:
+    data, model = objective.data, objective.model
+    rows = np.unique(np.linspace(0, len(data) - 1, _LOOKED_AT).astype(np.int64))
+    chance = entropy(data, model.config.vocab_size, tokenizer.all_special_ids)
+    distances = []
+    for teacher in objective.teachers:
+        found = _looked_at(objective, teacher, rows)
+        if found.get("shared", 1.0) < _HEARD:
+            yield Finding(
+                f"{teacher.name} and the student cut the text into tokens that both have at only "
+                f"{found['shared']:.0%} of the hidden words, and nothing is learnt of it elsewhere.",
+                "Choose a teacher or a vocabulary (--tokenizer) of the text's language and casing.",
+            )
+            continue
+        distances.append(found["distribution"])
+        if found["teacher_masked_lm"] >= chance:
+            yield Finding(
+                f"{teacher.name} tells hidden words at {found['teacher_masked_lm']:.2f} nats, which is no "
+                f"better than their frequency in the text ({chance:.2f}).",
+                "Train its head on such a text first: distilbert pretrain; if it has been trained, its "
+                "tokenizer's files are not those that it was trained with.",
+            )
+    if distances and max(distances) < _ALIKE:
+        yield Finding(
+            "The student answers as its teacher does before it has learnt anything.",
+            "Choose fewer layers, or another teacher.",
+        )
+
+
+def _looked_at(
+    objective: MaskedWords, teacher: Teacher, rows: "np.ndarray[Any, np.dtype[np.int64]]"
+) -> dict[str, float]:
+    """Means of what ``judge`` says of student and teacher."""
+    model = objective.model
+    training = model.training
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    model.eval()
+    with torch.no_grad(), autocast(model.device, objective.recipe.precision):
+        for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
+            found, of = objective.judge(objective.micro_batch(part, 0), by=teacher)
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0) + of[name]
+    model.train(training)
+    return {name: value / max(1, counts[name]) for name, value in sums.items()}
+
+
+def entropy(data: Corpus, vocab_size: int, special_ids: list[int]) -> float:
+    """Nats that telling a word by its frequency costs: what a head that knows nothing of texts can reach."""
+    counts = data.counts(vocab_size).astype(np.float64)
+    counts[special_ids] = 0
+    shares = counts[counts > 0] / max(1.0, counts.sum())
+    return float(-(shares * np.log(shares)).sum()) if len(shares) else math.inf
