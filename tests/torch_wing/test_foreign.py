@@ -1,9 +1,12 @@
 """Teachers of other families and vocabularies: what they say is the peer's, and heard at its place."""
 
 import json
+import logging
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -217,6 +220,11 @@ def test_a_vocabulary_in_another_order_changes_nothing(folder: Path, turned: Pat
             judged, of = objective.judge(batch, by=objective.teachers[1])
         found[teacher] = {n: float(v) for n, v in sums.items()}, {n: float(v) for n, v in judged.items()}, of
         assert batch.counts["cosine"] == pytest.approx(len(batch.given["heard"]))
+    # Who reads the student's ids as if they were its own says something else.
+    objective.teachers = objective.teachers[0], replace(objective.teachers[1], reading=None)
+    with torch.no_grad():
+        wrong = objective.losses(objective.micro_batch(objective.learnt[:9], 0), scales)[1]
+    assert float(wrong["distribution"]) != pytest.approx(found["bert"][0]["distribution"], rel=1e-2)
     for one, other in zip(found["bert"], found["turned"], strict=True):
         assert {**other, "shared": 0} == pytest.approx({**one, "shared": 0}, rel=1e-4, abs=1e-6)
     assert found["turned"][1]["shared"] == found["turned"][2]["shared"]
@@ -370,13 +378,27 @@ def test_folders_that_no_teacher_is_read_from(folder: Path, tmp_path: Path, monk
     arrays = load_file(headless / "model.safetensors")
     kept = {key: array for key, array in arrays.items() if not key.startswith("lm_head")}
     save_file(kept, headless / "model.safetensors", metadata={"format": "pt"})
+
+    class Heard(logging.Handler):
+        said: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.said.append(record.getMessage())
+
+    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [Heard()])
     refusal(headless, ConfigError, "masked-language-model head, trained.*lm_head")
+    assert not Heard.said, "one sentence, and not the library's own beside it"
+    transformers.AutoModelForMaskedLM.from_pretrained(headless)
+    assert any("lm_head" in said for said in Heard.said), "outside it speaks as before"
 
     shutil.copytree(folder / "roberta", tmp_path / "causal")
     transformers.GPT2Config(vocab_size=400, n_embd=8, n_layer=1, n_head=1).save_pretrained(
         tmp_path / "causal"
     )
     refusal(tmp_path / "causal", ConfigError, "family gpt2, which has none")
+    shutil.copytree(folder / "roberta", tmp_path / "wordless")
+    (tmp_path / "wordless" / "tokenizer.json").write_text("{}")
+    refusal(tmp_path / "wordless", CheckpointError, "a tokenizer that transformers reads")
 
     # Code that a folder brings along would leave a file behind.
     shutil.copytree(folder / "roberta", tmp_path / "own-code")

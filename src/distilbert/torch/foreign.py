@@ -1,10 +1,11 @@
 """Teachers of other families (RoBERTa, ModernBERT, DeBERTa and so on), where ``transformers`` is installed.
 
-Only what that package itself defines is run: code in a folder is not, weights are safetensors, and nothing is
-fetched. To what listens to teachers they look like our own.
+Only what that package itself defines is run: code in a folder is not, weights are safetensors, and it fetches
+nothing. To what listens to teachers they look like our own.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +244,9 @@ def _opened(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenize
     kind_of_model = found[0] if isinstance(found, tuple | list) else found
     if hasattr(config, "reference_compile"):
         config.reference_compile = False  # rows of every length would each be compiled
+    spoken = logging.getLogger(transformers.__name__)
+    level = spoken.level
+    spoken.setLevel(logging.ERROR)  # what it warns of here is an error below
     try:
         model, report = kind_of_model.from_pretrained(
             folder,
@@ -256,6 +260,8 @@ def _opened(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenize
         backend = tokenizers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the libraries below raise what they like
         raise _unreadable(folder, error) from None
+    finally:
+        spoken.setLevel(level)
     if missing := sorted(report["missing_keys"]):
         raise ConfigError(
             f"A teacher must have {wanted}, trained.",
