@@ -232,7 +232,9 @@ def test_nobody_there(tmp_path: Path) -> None:
     )
     with pytest.raises(TeacherError, match="no connection.*2 times"):
         who.targets(["a", "b", "c"], LABELS, progress=silent)
-    assert who.account()["cost"] == 0, "what was not sent costs nothing"
+    account = who.account()
+    assert account["cost"] == 0, "what was not sent costs nothing"
+    assert account["failed"] == 1, "that is no fault of a text"
 
 
 def test_a_reply_that_breaks_off_is_asked_for_again(chat: Chat, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class ChatClient:
         wait = self._first_wait
         for left in range(self._tries - 1, -1, -1):
             self._pause()
-            told = None
+            told, unreachable = None, False
             try:
                 return self._once(body)
             except HTTPError as error:
@@ -102,7 +102,7 @@ class ChatClient:
                         reason, lasting=error.code in _LASTING or 300 <= error.code < 400
                     ) from None
             except URLError as error:
-                reason = f"no connection: {str(error.reason)[:200]}"
+                reason, unreachable = f"no connection: {str(error.reason)[:200]}", True
             except (OSError, HTTPException) as error:
                 # Whoever breaks off or says nothing may still have done the work.
                 purse.lose(*most)
@@ -113,7 +113,7 @@ class ChatClient:
             if told is not None and told > LONGEST_WAIT:
                 raise NoAnswerError(f"{reason}; it asks to wait {told:.0f} s", lasting=True)
             if not left:
-                raise NoAnswerError(f"{reason}, {self._tries} times")
+                raise NoAnswerError(f"{reason}, {self._tries} times", lasting=unreachable)
             self._put_off(wait if told is None else told)
             wait *= 2
             if not purse.admit_again():
