@@ -401,6 +401,7 @@ def test_a_killed_process_has_lost_nothing_that_it_bought(chat: Chat, tmp_path: 
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
+    time.sleep(0.3)  # what it had sent arrives
     before = len(chat.asked)
     kept = [json.loads(line) for line in (tmp_path / "kept.jsonl").read_text().splitlines()]
     assert before - 2 * 2 <= len(kept) <= before < 40
