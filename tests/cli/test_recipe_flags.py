@@ -111,6 +111,12 @@ def test_help_says_the_usual_value_in_groups(command: str) -> None:
     assert "recipe" in groups
     assert not [group for group in commands()[command]._action_groups if len(group._group_actions) > 18]
     assert max(map(len, said.splitlines())) <= 110
+    assert len(said[: said.index("\n\n")]) < 500, "usage is a line or two"
+
+
+def test_usage_names_what_must_be_given() -> None:
+    usage = " ".join(commands()["distill"].format_usage().split())
+    assert usage == "usage: distilbert distill --teacher MODEL --text PATH --out DIR [further flags]"
 
 
 def test_usual_values_are_the_recipes() -> None:

@@ -40,6 +40,9 @@ _COMMANDS = (
     train_tokenizer, trim, convert,
 )  # fmt: skip
 
+#: Flags that a line on usage has room for.
+_MANY = 16
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -123,7 +126,16 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--quiet", action="store_true", help="show no progress")
         sub.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
         sub.set_defaults(command=command)
+        _shorten(sub)
     return top
+
+
+def _shorten(parser: argparse.ArgumentParser) -> None:
+    """Where flags are many, the line on usage names those that must be given alone."""
+    if len(parser._actions) > _MANY:
+        needed = [action for action in parser._actions if action.required]
+        words = (f"{action.option_strings[0]} {action.metavar}" for action in needed)
+        parser.usage = " ".join(["%(prog)s", *words, "[further flags]"])
 
 
 def _run(args: argparse.Namespace, display: Display) -> int:

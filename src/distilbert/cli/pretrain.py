@@ -47,8 +47,10 @@ def run(args: argparse.Namespace, display: Display) -> None:
     write_report(args, done)
     facts = done.facts
     texts_again = shlex.join(args.text)
+    looks = [look["masked_token_perplexity"] for look in done.log.judged]
+    told = f" Perplexity of hidden tokens: {looks[-1]:.2f}, from {looks[0]:.2f}." if looks else ""
     display.result(
-        f"{args.out}: trained in {facts['training']['seconds']:.0f} s.\n"
+        f"{args.out}: trained in {facts['training']['seconds']:.0f} s.{told}\n"
         f"Next: distilbert distill --teacher {args.out} --text {texts_again} --layers 3 --out student/",
         facts,
     )
