@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from distilbert.torch.distilbert import DistilBertModel as DistilBertModel
     from distilbert.torch.distill import Distiller as Distiller
     from distilbert.torch.distill import Pretrainer as Pretrainer
+    from distilbert.torch.embedder import Embedder as Embedder
     from distilbert.torch.evaluate import evaluate as evaluate
     from distilbert.torch.finetune import Finetuner as Finetuner
     from distilbert.torch.labelling import label as label
@@ -92,6 +93,7 @@ _HOMES = {
     "DistilBertTokenizer": "core.text",
     "DistilBertTokenizerFast": "core.text",
     "Distiller": "torch.distill",
+    "Embedder": "torch.embedder",
     "Finetuner": "torch.finetune",
     "Finetuning": "core.recipe",
     "LabelFile": "core.teachers.label_files",

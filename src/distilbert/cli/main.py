@@ -19,6 +19,7 @@ from distilbert.cli import (
     convert,
     distill,
     doctor,
+    embed,
     evaluate,
     finetune,
     info,
@@ -36,7 +37,7 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, doctor, ask, distill, shrink, finetune, label, evaluate, predict, info,
+    quickstart, pretrain, doctor, ask, distill, shrink, finetune, label, evaluate, predict, embed, info,
     train_tokenizer, trim, convert,
 )  # fmt: skip
 

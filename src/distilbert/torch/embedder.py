@@ -1,0 +1,266 @@
+"""Sentence embeddings: texts in, one vector each out, as the model's folder says how."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+
+from distilbert.core import rules
+from distilbert.core.checkpoint import require_encoder, survey
+from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
+from distilbert.core.data.collate import length_sorted_batches
+from distilbert.core.hub import local_folder
+from distilbert.core.parameters import Head, Parameter, is_encoder, manifest
+from distilbert.core.pooling import Normalize, Pooling
+from distilbert.core.progress import Progress, silent
+from distilbert.core.sentence_folders import SentenceModules, encoder_folder, read_modules
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.errors import CheckpointError, ConfigError, DataError
+from distilbert.torch.bert import BertModel
+from distilbert.torch.device import autocast, pick_device
+from distilbert.torch.distilbert import DistilBertModel
+from distilbert.torch.folders import open_folder
+from distilbert.torch.pooling import pooled
+from distilbert.torch.pretrained import PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """An encoder with its tokenizer, and what makes one vector of a text's states.
+
+    Attributes:
+        model: the encoder, on its device, in eval mode.
+        tokenizer: of the same folder.
+        modules: pooling, dense layers and normalising, and prompts.
+        max_length: in tokens; longer texts are cut to it.
+        precision: as in a recipe.
+    """
+
+    model: PreTrainedModel
+    tokenizer: DistilBertTokenizerFast
+    modules: SentenceModules
+    max_length: int
+    precision: str = "fp32"
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        pooling: str | Sequence[str] | None = None,
+        normalize: bool | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+    ) -> Self:
+        """From a sentence-embedding folder, or that of any BERT or DistilBERT; or its name on a hub.
+
+        Args:
+            folder: its ``modules.json`` says how vectors are made; without one the states' mean is taken.
+            pooling: one or more of "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean" and
+                "lasttoken", instead of the folder's.
+            normalize: True gives vectors of length one, False leaves them as long as they are; None is what
+                the folder says.
+            device: "auto", "cpu", "cuda" or "mps".
+            precision: "fp32", "bf16" or "auto".
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+            ConfigError: no such pooling, or a folder of other modules.
+        """
+        folder = local_folder(folder)
+        modules = read_modules(folder)
+        if modules is None:
+            modules = SentenceModules()
+            if pooling is None:
+                logger.warning(
+                    "%s does not say how to make vectors: the mean of the states is taken.", folder
+                )
+        place = encoder_folder(folder)
+        config, tokenizer = open_folder(place)
+        model = load_encoder(place, config)
+        if pooling is not None:
+            modes = (pooling,) if isinstance(pooling, str) else tuple(pooling)
+            modules = replace(modules, pooling=Pooling(modes, modules.pooling.include_prompt))
+        model.to(pick_device(device)).eval()
+        longest = longest_text(modules, config, tokenizer)
+        return cls(model, tokenizer, with_normalizing(modules, normalize), longest, precision)
+
+    def encode(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        progress: Progress = silent,
+    ) -> Vectors:
+        """The vectors of texts, [texts, E], in their order; a text's company changes nothing but rounding.
+
+        Args:
+            texts: one vector each.
+            prompt: the name of one of the folder's prompts, which is put before each text; None takes
+                the folder's default, "" none.
+            batch_size: texts in memory at once.
+            progress: told of every batch.
+
+        Raises:
+            CheckpointError: a vector is not finite.
+            ConfigError: the folder has no such prompt.
+            DataError: something that is not a text of valid Unicode, or one text in the place of several.
+        """
+        return self.encode_and_cut(texts, prompt=prompt, batch_size=batch_size, progress=progress)[0]
+
+    def encode_and_cut(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        progress: Progress = silent,
+    ) -> tuple[Vectors, int]:
+        """The same, and how many texts were cut to ``max_length``."""
+        if isinstance(texts, str):
+            raise DataError(
+                "Texts are given as several, such as a list.",
+                received=f"the text {texts!r:.60}",
+                remedy="Put it into a list: encode([text]).",
+            )
+        rules.integer(1)("batch_size", batch_size)
+        before = self._prompt(prompt)
+        rows, dropped, skipped = tokenize(
+            self.tokenizer, list(texts), self.modules, before=before, max_length=self.max_length
+        )
+        found = np.zeros((len(rows), self._pooled_width), np.float32)
+        lengths = np.array([len(row) for row in rows], np.int64)
+        done = 0
+        with torch.inference_mode(), autocast(self.model.device, self.precision):
+            for batch in length_sorted_batches(lengths, batch_size=batch_size):
+                vectors = pooled(self.model, [rows[i] for i in batch], self.modules.pooling, skipped=skipped)
+                found[batch] = vectors.float().cpu().numpy()
+                done += len(batch)
+                progress("embed", done, len(rows), {})
+        found = finished(found, self.modules)
+        if not np.isfinite(found).all():
+            wrong = int(np.nonzero(~np.isfinite(found).all(axis=1))[0][0])
+            raise CheckpointError(
+                "A text's vector must be finite.",
+                received=f"another for text {wrong}",
+                remedy="Restore the model's weights, or train it again with a lower learning rate.",
+            )
+        return found, int(np.count_nonzero(dropped))
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return finished(np.zeros((1, self._pooled_width), np.float32), self.modules).shape[1]
+
+    @property
+    def _pooled_width(self) -> int:
+        return int(self.model.config.dim) * len(self.modules.pooling.modes)
+
+    def _prompt(self, name: str | None) -> str:
+        prompts = self.modules.prompts
+        name = self.modules.default_prompt_name if name is None else name
+        if name and name not in prompts:
+            raise ConfigError(
+                "A prompt is named as the folder names it.",
+                received=f"prompt={name!r:.60}, and a folder with {', '.join(prompts) or 'none'}",
+                remedy="Choose one of these, or put the instruction before the texts yourself.",
+            )
+        return prompts[name] if name else ""
+
+
+def new_encoder(config: EncoderConfig) -> PreTrainedModel:
+    """A new encoder without a head, and without a BERT's pooler, which no vector is made by."""
+    if isinstance(config, BertConfig):
+        return BertModel(config, pooled=False)
+    return DistilBertModel(cast(DistilBertConfig, config))
+
+
+def encoder_parameters(config: EncoderConfig) -> list[Parameter]:
+    """What such an encoder holds."""
+    return [parameter for parameter in manifest(config) if is_encoder(parameter.key, config)]
+
+
+def load_encoder(folder: Path, config: EncoderConfig) -> PreTrainedModel:
+    """A folder's encoder.
+
+    Raises:
+        CheckpointError: it is not whole.
+    """
+    require_encoder(folder, survey(folder, encoder_parameters(config), config).missing, config, Head.NONE)
+    model = new_encoder(config)
+    model.load(folder, dtype=torch.float32)
+    return model
+
+
+def longest_text(modules: SentenceModules, config: EncoderConfig, tokenizer: DistilBertTokenizerFast) -> int:
+    """Tokens of the longest text that is not cut."""
+    most = min(config.max_position_embeddings, tokenizer.model_max_length)
+    return min(most, modules.max_seq_length or most)
+
+
+def tokenize(
+    tokenizer: DistilBertTokenizerFast,
+    texts: Sequence[str],
+    modules: SentenceModules,
+    *,
+    before: str = "",
+    max_length: int,
+) -> tuple[list[Any], "np.ndarray[Any, np.dtype[np.int64]]", int]:
+    """The ids of texts, how many tokens of each did not fit, and how many at the beginning are not pooled.
+
+    Args:
+        tokenizer: of the encoder.
+        texts: without the prompt.
+        modules: say whether texts are lower-cased, and whether the prompt is pooled.
+        before: the prompt.
+        max_length: in tokens.
+
+    Raises:
+        ConfigError: a prompt that leaves no room for a text.
+        DataError: something that is not a text of valid Unicode.
+    """
+    if wrong := next((text for text in texts if not isinstance(text, str)), None):
+        raise DataError(
+            "What is embedded is texts.",
+            received=f"{wrong!r:.60}",
+            remedy="Leave it out, or write it as text.",
+        )
+    texts = [before + text for text in texts] if before else texts
+    if modules.do_lower_case:
+        before, texts = before.lower(), [text.lower() for text in texts]
+    made = tokenizer.encode_texts(texts, max_length=max_length)
+    # [CLS] and the prompt's words, without the [SEP] that ends a text.
+    prompt = len(tokenizer.encode_texts([before]).input_ids[0]) - 1 if before else 0
+    if prompt and prompt + 1 >= max_length:
+        raise ConfigError(
+            "A prompt must leave room for the text.",
+            received=f"one of {prompt} tokens, and texts of at most {max_length}",
+            remedy="Choose a shorter one, or none.",
+        )
+    return made.input_ids, made.dropped, 0 if modules.pooling.include_prompt else prompt
+
+
+def finished(vectors: Vectors, modules: SentenceModules) -> Vectors:
+    """What a folder's dense layers and normalising make of pooled vectors, [texts, E]."""
+    for module in modules.after:
+        vectors = module(vectors)
+    width = modules.more.get("truncate_dim")
+    return vectors[:, :width] if isinstance(width, int) and width > 0 else vectors
+
+
+def with_normalizing(modules: SentenceModules, wanted: bool | None) -> SentenceModules:
+    """The same, with vectors of length one, or without that."""
+    if wanted is None or (wanted and modules.after and isinstance(modules.after[-1], Normalize)):
+        return modules
+    if wanted:
+        return replace(modules, after=(*modules.after, Normalize()))
+    return replace(modules, after=tuple(m for m in modules.after if not isinstance(m, Normalize)))
