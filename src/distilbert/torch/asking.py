@@ -22,7 +22,7 @@ from distilbert.errors import ConfigError
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.folders import open_folder, open_language_model
 from distilbert.torch.hidden_words import corpus_of, masking_of, what_is_asked
-from distilbert.torch.vocabulary import PIECE
+from distilbert.torch.vocabulary import tokens_at_once
 
 
 def ask(
@@ -92,7 +92,7 @@ def ask(
             scored = np.flatnonzero(np.concatenate(labels) != IGNORED_LABEL)
             states_TD = model.encoder(pack(hidden), return_dict=True).last_hidden_state
             at = torch.from_numpy(scored).to(model.device)
-            for rows in at.split(PIECE):
+            for rows in at.split(tokens_at_once(at.device)):
                 words, logs = _most_likely(model.token_logits(states_TD[rows]), top, recipe.temperature)
                 writer.add(words.cpu().numpy(), logs.cpu().numpy())
             writer.add_counts([int(np.count_nonzero(row != IGNORED_LABEL)) for row in labels])

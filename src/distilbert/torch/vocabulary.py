@@ -17,11 +17,16 @@ from torch.autograd.function import once_differentiable
 #: their losses.
 Score = Callable[[Tensor, slice], Tensor]
 
-#: Tokens of a piece: enough for a matrix product to be fast, few enough for their logits to be small.
-PIECE = 512
 
 
-def through_vocabulary(projector: nn.Linear, x_TD: Tensor, score: Score, *, piece: int = PIECE) -> Tensor:
+def tokens_at_once(device: torch.device) -> int:
+    """Of a piece: enough for a matrix product to be fast, few enough for their logits to be small."""
+    return 128 if device.type == "cpu" else 512
+
+
+def through_vocabulary(
+    projector: nn.Linear, x_TD: Tensor, score: Score, *, piece: int | None = None
+) -> Tensor:
     """The sum of what ``score`` says of every piece's logits.
 
     Its gradient reaches ``x_TD`` and the projector. Under autocast the products are of its type, and sums
@@ -31,12 +36,13 @@ def through_vocabulary(projector: nn.Linear, x_TD: Tensor, score: Score, *, piec
         projector: onto the vocabulary.
         x_TD: what it reads.
         score: is called once for each piece, in order; without any token not at all.
-        piece: tokens of which logits exist at once.
+        piece: tokens of which logits exist at once, where not ``tokens_at_once``.
     """
     kind = x_TD.device.type
     lower = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if lower else x_TD.dtype
     learns = torch.is_grad_enabled()
+    piece = piece or tokens_at_once(x_TD.device)
     total: Tensor = _Through.apply(x_TD, projector.weight, projector.bias, score, piece, dtype, learns)  # type: ignore[no-untyped-call]
     return total
 
@@ -80,16 +86,19 @@ class _Through(torch.autograd.Function):
                 dx_TD[rows] = dlogits @ weight
             if dweight_VD is not None:
                 dweight_VD += dlogits.T @ x
-        ctx.save_for_backward(dx_TD, dweight_VD, dbias_V)
+        # Not what autograd would keep: each is as large as a weight, scaled where it lies, and given away once.
+        ctx.gradients = dx_TD, dweight_VD, dbias_V
         ctx.dtypes = x_TD.dtype, weight_VD.dtype, bias_V.dtype
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        found, ctx.gradients = ctx.gradients, None
+        assert found is not None, "differentiated once"
         gradients = (
-            None if gradient is None else (gradient * upstream).to(dtype)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+            None if gradient is None else gradient.mul_(upstream).to(dtype)
+            for gradient, dtype in zip(found, ctx.dtypes, strict=True)
         )
         return (*gradients, None, None, None, None)
 

