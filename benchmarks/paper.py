@@ -1,8 +1,8 @@
 """The tables of the DistilBERT paper (Sanh et al. 2019), to be filled again by whoever has the weights.
 
 A teacher and its student are fine-tuned alike and judged as the paper did: GLUE's development sets, the
-median of five seeds; IMDb and SQuAD, the last with a second distillation, from the fine-tuned teacher, as well;
-parameters, and one pass over stsb.dev with one text at a time; and the ablation, which is retention.py's.
+median of five seeds; IMDb and SQuAD, the last with a second distillation, from the fine-tuned teacher, as
+well; parameters, and one pass over stsb.dev with one text at a time; the ablation, which is retention.py's.
 The paper's own rows stand beside what is found. A task of which no rows are at hand is named, and left out.
 
 Every score is kept when it is made; the table shows what is there, and what is absent.

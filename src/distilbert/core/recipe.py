@@ -207,7 +207,6 @@ class LanguageModelling(Training):
     batch_size: int = 32
     micro_batch_size: int = 16
     learning_rate: float = 2e-4
-    dropout: float | None = 0.0
     masked_lm_weight: float = 2.0
     distribution_weight: float = 5.0
     cosine_weight: float = 1.0
@@ -238,7 +237,6 @@ class LanguageModelling(Training):
         # A pretrained body moves little while a head that is new to it learns its work.
         "adapt": {"learning_rate": 5e-5, "new_weights_rate": 20.0},
         "distilbert": {
-            "dropout": None,
             "learning_rate": 5e-4,
             "batch_size": 250,
             "micro_batch_size": 5,

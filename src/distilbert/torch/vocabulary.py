@@ -18,7 +18,6 @@ from torch.autograd.function import once_differentiable
 Score = Callable[[Tensor, slice], Tensor]
 
 
-
 def tokens_at_once(device: torch.device) -> int:
     """Of a piece: enough for a matrix product to be fast, few enough for their logits to be small."""
     return 128 if device.type == "cpu" else 512
@@ -85,8 +84,8 @@ class _Through(torch.autograd.Function):
             if dx_TD is not None:
                 dx_TD[rows] = dlogits @ weight
             if dweight_VD is not None:
-                dweight_VD += dlogits.T @ x
-        # Not what autograd would keep: each is as large as a weight, scaled where it lies, and given away once.
+                _add_product(dweight_VD, dlogits.T, x)
+        # Not kept by autograd: each is as large as a weight, is scaled where it lies, and is given away once.
         ctx.gradients = dx_TD, dweight_VD, dbias_V
         ctx.dtypes = x_TD.dtype, weight_VD.dtype, bias_V.dtype
         return total
@@ -101,6 +100,18 @@ class _Through(torch.autograd.Function):
             for gradient, dtype in zip(found, ctx.dtypes, strict=True)
         )
         return (*gradients, None, None, None, None)
+
+
+#: Rows of a sum that are added to at once on a CPU, where adding another type first makes a copy in its own.
+_SUMMED = 4096
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a matrix product to a sum in a wider type."""
+    step = _SUMMED if total.device.type == "cpu" else len(total)
+    for start in range(0, len(total), step):
+        rows = slice(start, start + step)
+        total[rows] += a[rows] @ b
 
 
 def _product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
