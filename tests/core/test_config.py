@@ -158,6 +158,7 @@ def test_several_fields_at_once(tmp_path: Path) -> None:
         config.update({"n_heads": 5})
     config.update({"n_heads": 4, "torch_dtype": "float16"})
     assert config.dtype == config.torch_dtype == "float16"
+    assert config.get_text_config() is config
     config.to_json_file(tmp_path / "one.json")
     assert DistilBertConfig.from_json_file(tmp_path / "one.json") == config
     config.save_pretrained(tmp_path)

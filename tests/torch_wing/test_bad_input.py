@@ -106,6 +106,8 @@ MODEL, PAIRS = MODELS["Model"], torch.ones(2, 1, 5, 5, dtype=torch.bool)
         ({"inputs_embeds": torch.ones(2, 5, 7)}, ["[B, S, 32]", "float32 [2, 5, 7]", "get_input_embeddings"]),
         ({"inputs_embeds": torch.ones(5, 32)}, ["[B, S, 32]", "float32 [5, 32]"]),
         ({"inputs_embeds": torch.ones(2, 5, 32).long()}, ["[B, S, 32]", "int64 [2, 5, 32]"]),
+        ({"inputs_embeds": torch.ones(2, 5, 32).double()}, ["type, float32", "float64", "to(model.dtype)"]),
+        ({"input_ids": IDS, "head_mask": torch.ones(4).cfloat()}, ["head_mask holds real", "complex64"]),
         ({"attention_mask": BOTH[:, :4]}, ["shape of the batch", "[2, 4] for a batch [2, 5]", "1, 5, 5]"]),
         ({"attention_mask": BOTH[0]}, ["shape of the batch", "[5] for a batch [2, 5]"]),
         ({"attention_mask": BOTH[:, None]}, ["shape of the batch", "[2, 1, 5] for a batch [2, 5]"]),
@@ -282,3 +284,31 @@ def test_flash_is_not_told_of_padding_where_nothing_is_live(monkeypatch: pytest.
     model = build()
     model.set_attention("flash_attention_2")
     refused(lambda: model(IDS, BOTH * 0), "float16 or bfloat16, on a CUDA GPU", kind=ConfigError)
+
+
+def test_labels_are_real_numbers() -> None:
+    for model in (MODELS["ForSequenceClassification"], build("ForSequenceClassification", num_labels=1)):
+        labels = torch.ones(2, model.config.num_labels).cfloat()
+        refused(lambda m=model, given=labels: m(IDS, labels=given), "real numbers", "complex64")
+
+
+def test_questions_without_choices() -> None:
+    model = MODELS["ForMultipleChoice"]
+    refused(lambda: model(IDS[:0].reshape(2, 0, 5)), "at least one choice", "[2, 0, 5]")
+    none = torch.zeros(0, 2, 5, dtype=torch.long)
+    assert float(model(none, labels=torch.zeros(0, dtype=torch.long)).loss.detach()) == 0.0
+
+
+def test_another_package_s_configuration() -> None:
+    """Half of a program was changed."""
+    import transformers
+
+    peers = transformers.DistilBertConfig(**{k: getattr(CONFIG, k) for k in ("dim", "n_heads", "hidden_dim")})
+    refused(
+        lambda: distilbert.DistilBertModel(peers),
+        "transformers.models",
+        "from_dict(config.to_dict())",
+        kind=ConfigError,
+    )
+    refused(lambda: distilbert.DistilBertModel(distilbert.BertConfig()), "a BertConfig", kind=ConfigError)
+    refused(lambda: distilbert.DistilBertModel("folder"), "a str", "from_pretrained", kind=ConfigError)

@@ -108,6 +108,7 @@ def test_dtype(folder: Path, wanted: Any, found: torch.dtype) -> None:
             folder, **{keyword: wanted}, output_loading_info=True
         )
         assert {p.dtype for p in model.parameters()} == {found}
+        assert getattr(torch, model.config.dtype) == found
         assert set(report.cast.values()) == (set() if found == torch.bfloat16 else {"bfloat16"})
         assert torch.equal(model.classifier.weight, half.classifier.weight.to(found))
 

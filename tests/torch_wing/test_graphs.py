@@ -174,6 +174,48 @@ def test_traced(name: str, implementation: str) -> None:
     assert difference(traced(model, other[0])(first[0]), model(first[0])) <= ATOL
 
 
+@pytest.mark.parametrize("name", ["DistilBertModel", *CLASSES])
+def test_traced_with_what_lies_between(name: str) -> None:
+    """A trace is compared with a second one, which records no gradients."""
+    model = padded(name, output_hidden_states=True, torchscript=True)
+    first, other = ragged(name, 3, 7), ragged(name, 3, 7, seed=1)
+    found, wanted = traced(model, *first)(*other), model(*other)
+    flat = [torch.utils._pytree.tree_leaves(output) for output in (found, wanted)]
+    assert len(flat[0]) == len(flat[1]) >= 4
+    assert difference(*flat) <= ATOL
+
+
+LABELS = {
+    "DistilBertForMaskedLM": lambda rows, length: {"labels": torch.ones(rows, length, dtype=torch.long)},
+    "DistilBertForSequenceClassification": lambda rows, _: {"labels": torch.ones(rows, dtype=torch.long)},
+    "DistilBertForMultipleChoice": lambda rows, _: {"labels": torch.ones(rows, dtype=torch.long)},
+    "DistilBertForTokenClassification": lambda rows, length: {
+        "labels": torch.ones(rows, length, dtype=torch.long)
+    },
+    "DistilBertForQuestionAnswering": lambda rows, _: {
+        name: torch.ones(rows, dtype=torch.long) for name in ("start_positions", "end_positions")
+    },
+}
+
+
+@pytest.mark.parametrize("chunk", [0, 4])
+@pytest.mark.parametrize("name", LABELS)
+def test_exported_with_labels_and_in_pieces(name: str, chunk: int) -> None:
+    model = padded(name, chunk_size_feed_forward=chunk)
+    names = ("input_ids", "attention_mask")
+    first = {**dict(zip(names, ragged(name, 3, 7), strict=True)), **LABELS[name](3, 7)}
+    rows, length = torch.export.Dim("rows", max=64), torch.export.Dim("length", max=24)
+    axes = {
+        key: {0: rows, **({tensor.dim() - 1: length} if tensor.dim() > 1 else {})}
+        for key, tensor in first.items()
+    }
+    graph = torch.export.export(model, (), first, dynamic_shapes=axes).module()
+    for rows_, length_ in OTHERS:
+        given = dict(zip(names, ragged(name, rows_, length_, seed=1), strict=True))
+        given |= LABELS[name](rows_, length_)
+        assert difference(graph(**given), model(**given)) <= ATOL
+
+
 def test_a_trace_is_saved_and_read_again() -> None:
     model = padded("DistilBertForQuestionAnswering", n_layers=1, torchscript=True)
     first, other = ragged("", 3, 7), ragged("", 3, 7, seed=1)

@@ -118,6 +118,17 @@ def test_weights_that_come_when_a_layer_runs(name: str, packing: bool) -> None:
             assert torch.equal(one, other)
 
 
+def test_weights_that_come_from_the_disk(tmp_path: Path) -> None:
+    model = tiny("DistilBertForMaskedLM")
+    given = ragged("DistilBertForMaskedLM", 3, 7)
+    with torch.no_grad():
+        wanted = model(*given).logits
+        accelerate.utils.offload_state_dict(tmp_path, dict(model.named_parameters(remove_duplicate=False)))
+        accelerate.disk_offload(model, tmp_path, torch.device("cpu"))
+        assert {p.device.type for p in model.parameters()} == {"meta"}
+        assert torch.equal(model(*given).logits, wanted)
+
+
 def test_a_block_stays_on_one_device() -> None:
     model = tiny("DistilBertForSequenceClassification", n_layers=3)
     block = sum(p.numel() * 4 for p in model.distilbert.transformer.layer[0].parameters())

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 import torch
 from peer import peer_of
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftModel,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+)
 from tiny import answers, ragged, tiny
 
 import distilbert
@@ -140,3 +147,43 @@ def test_adapters_of_a_tied_projection(modules: str, tmp_path: Path) -> None:
     wrapped.save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(tiny("DistilBertForMaskedLM"), tmp_path).eval()
     assert difference(outputs(again, "DistilBertForMaskedLM"), usual) <= ATOL
+
+
+@pytest.mark.parametrize("kind", [PromptTuningConfig, PromptEncoderConfig])
+def test_prompts_are_learnt_as_the_peers_are(kind: Any) -> None:
+    name = "DistilBertForSequenceClassification"
+    ours = tiny(name)
+    found = []
+    for model in (ours, peer_of(ours)):
+        torch.manual_seed(0)
+        config = model.config
+        how = {"token_dim": config.dim, "num_layers": config.n_layers, "num_attention_heads": config.n_heads}
+        prompted = get_peft_model(model, kind(task_type=TaskType.SEQ_CLS, num_virtual_tokens=3, **how))
+        found.append(trained(prompted, name)[0])
+    assert found[0] == pytest.approx(found[1], abs=ATOL)
+    assert found[0][0] != pytest.approx(found[0][-1], abs=ATOL)
+
+
+def test_rows_of_several_adapters_are_rows_without_packing() -> None:
+    """As the page says: an adapter is chosen by a row's number, and texts end to end have none."""
+    name = "DistilBertForSequenceClassification"
+    ours = tiny(name)
+    peer = peer_of(ours)
+    wrapped = []
+    for model in (ours, peer):
+        torch.manual_seed(0)
+        both = adapted(model, None, init_lora_weights=False, lora_alpha=400)
+        both.add_adapter(
+            "other", LoraConfig(r=2, target_modules=["q_lin"], init_lora_weights=False, lora_alpha=200)
+        )
+        wrapped.append(both.eval())
+    given = dict(zip(("input_ids", "attention_mask"), ragged(name, 4, 9), strict=True))
+    rows = ["default", "other", "__base__", "default"]
+    with torch.no_grad():
+        ours.set_attention("sdpa", packing=False)
+        own, other = (model(**given, adapter_names=rows).logits for model in wrapped)
+        assert torch.allclose(own, other, atol=1e-5)
+        assert not torch.allclose(own, wrapped[0](**given).logits, atol=1e-3)
+        ours.set_attention("sdpa", packing=True)
+        with pytest.raises(ValueError, match="adapter_names"):
+            wrapped[0](**given, adapter_names=rows)

@@ -118,6 +118,10 @@ class EncoderConfig(Publishable):
         """Other names of fields, as the peer calls ``aliases``."""
         return dict(self.aliases)
 
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Self:
+        """Itself, being of text and nothing else; libraries that know models of several parts ask for it."""
+        return self
+
     @property
     def torch_dtype(self) -> str | None:
         """The older name of ``dtype``."""

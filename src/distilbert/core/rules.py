@@ -128,6 +128,11 @@ def optional(rule: Rule) -> Rule:
     return lambda name, value: None if value is None else rule(name, value)
 
 
+def dtype_name(name: str, value: Any) -> str:
+    """The name of a type of numbers; of PyTorch's own too, which no file can hold."""
+    return str(value).removeprefix("torch.")
+
+
 def activation(name: str, value: Any) -> Any:
     """A published activation's name, or a callable (PyTorch only; it cannot be saved)."""
     if isinstance(value, type):

@@ -41,6 +41,7 @@ UNLESS_SAID: dict[str, Any] = {
 }
 
 SHARED_RULES: dict[str, Rule] = {
+    "dtype": rules.optional(rules.dtype_name),
     "id2label": rules.label_names,
     "label2id": rules.label_ids,
     "output_attentions": rules.flag,

@@ -342,7 +342,7 @@ def _token_types(
 
 def _warn_of_token_types() -> None:
     global _has_warned  # noqa: PLW0603  # once a process, as a tokenizer gives them with every batch
-    if not _has_warned and not is_recording():
+    if not is_recording() and not _has_warned:  # in this order, as a graph is made anew when it has
         _has_warned = True
         logger.warning(
             "A DistilBERT has no token types; token_type_ids, all 0, are left out. "

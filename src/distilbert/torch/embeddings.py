@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from distilbert.core.config import EncoderConfig
+from distilbert.errors import DataError
 from distilbert.torch.batch import Batch
 
 
@@ -23,6 +24,7 @@ class Embeddings(nn.Module):
         """The states [B, S, D] or [T, D], as the batch lies."""
         x = batch.inputs_embeds if batch.input_ids is None else self.word_embeddings(batch.input_ids)
         assert x is not None
+        self._refuse_wider(x)
         position_ids = batch.position_ids
         if position_ids is None:
             position_ids = torch.arange(x.shape[-2], device=x.device)
@@ -34,6 +36,15 @@ class Embeddings(nn.Module):
             else:
                 x = x + self.token_type_embeddings(batch.token_type_ids)
         return self.dropout(self.LayerNorm(x))
+
+    def _refuse_wider(self, x: Tensor) -> None:
+        own = self.LayerNorm.weight.dtype
+        if torch.promote_types(x.dtype, own) != own:
+            raise DataError(
+                f"inputs_embeds must be of the model's type, {own}.".replace("torch.", ""),
+                received=str(x.dtype).removeprefix("torch."),
+                remedy="Give inputs_embeds.to(model.dtype).",
+            )
 
 
 def sinusoids(positions: int, width: int) -> Tensor:

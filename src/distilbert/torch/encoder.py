@@ -25,7 +25,7 @@ from distilbert.torch.embeddings import Embeddings
 from distilbert.torch.implementations import attention, attention_class
 from distilbert.torch.layout import Layout, Padded
 from distilbert.torch.pretrained import PreTrainedModel
-from distilbert.torch.recording import sizes
+from distilbert.torch.recording import is_recording, may_differentiate, sizes
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class FeedForward(nn.Module):
         self.chunk = config.chunk_size_feed_forward
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.chunk and x.dim() > 1:
+        if self.chunk and x.dim() > 1 and not is_recording():  # pieces of a length are that length's graph
             return torch.cat([self._feed(part) for part in x.split(self.chunk, dim=-2)], dim=-2)
         return self._feed(x)
 
@@ -126,7 +126,7 @@ class Transformer(nn.Module):
             States as the layout says; with ``first_only`` the last ones are those of first tokens alone.
         """
         # What is shown is then what the next block reads, so that it can be differentiated.
-        on_the_way = output_hidden_states and torch.is_grad_enabled()
+        on_the_way = output_hidden_states and may_differentiate()
         if on_the_way:
             x = layout.in_place_restored(x)
         states, attentions = [x], []
@@ -253,7 +253,7 @@ class Encoder(PreTrainedModel):
                 remedy="Choose sdpa or eager: model.set_attention('sdpa').",
             )
         # States that were put back into rows are copies, which nothing was computed from.
-        packing = self.packing and not (output_hidden_states and torch.is_grad_enabled())
+        packing = self.packing and not (output_hidden_states and may_differentiate())
         return read(
             self.config,
             Reading(packing, kind.takes_pair_masks, output_attentions, first_only),
@@ -294,7 +294,7 @@ class Encoder(PreTrainedModel):
 
 def restored(states: tuple[Tensor, ...] | None, layout: Layout) -> tuple[Tensor, ...] | None:
     """Hidden states in the shape of the batch that they came from."""
-    if states is None or (isinstance(layout, Padded) and torch.is_grad_enabled()):  # they are, from the start
+    if states is None or (isinstance(layout, Padded) and may_differentiate()):  # they are, from the start
         return states
     return tuple(layout.restore(state) for state in states)
 
@@ -318,5 +318,11 @@ def head_mask_per_layer(head_mask: Tensor | None, config: EncoderConfig) -> Tens
             "head_mask must have one number a head, or one a layer and head.",
             received=f"head_mask {list(head_mask.shape)} for {wanted[0]} layers of {wanted[1]} heads",
             remedy=f"Give it the shape [{wanted[1]}] or [{wanted[0]}, {wanted[1]}].",
+        )
+    if head_mask.is_complex():
+        raise DataError(
+            "head_mask holds real numbers.",
+            received=str(head_mask.dtype).removeprefix("torch."),
+            remedy="Give 1 for a head that is heard and 0 for one that is not.",
         )
     return head_mask.expand(wanted)

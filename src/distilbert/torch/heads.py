@@ -328,7 +328,14 @@ def _choices(given: Tensor | None, *, axes: int) -> int:
             received=f"a batch {list(given.shape)}",
             remedy="Give each question its choices as rows: tensor[None] for a single question.",
         )
-    return 1 if given is None else sizes(given)[1]
+    choices = 1 if given is None else sizes(given)[1]
+    if not choices:
+        raise DataError(
+            "A question has at least one choice.",
+            received=f"a batch {[] if given is None else list(given.shape)}",
+            remedy="Leave out questions without any.",
+        )
+    return choices
 
 
 def _flat(x: Any, axes: int) -> Any:

@@ -22,6 +22,7 @@ WITHOUT_EFFECT = frozenset({"from_tf", "from_flax", "low_cpu_mem_usage", "weight
 _DTYPES = {
     str(t).removeprefix("torch."): t for t in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 }
+_DTYPES_ASKED = {**_DTYPES, "float": torch.float32, "half": torch.float16, "double": torch.float64}
 
 
 class Source(Protocol):
@@ -99,13 +100,13 @@ def chosen_dtype(dtype: torch.dtype | str | None, config: EncoderConfig, source:
     if dtype is None:
         return torch.float32
     name = str(dtype).removeprefix("torch.")
-    if name not in _DTYPES:
+    if name not in _DTYPES_ASKED:
         raise ConfigError(
             f'dtype must be "auto" or one of {", ".join(_DTYPES)}.',
             received=f"dtype={dtype!r:.80}",
             remedy="Choose bfloat16 where the hardware computes it, and float32 otherwise.",
         )
-    return _DTYPES[name]
+    return _DTYPES_ASKED[name]
 
 
 def chosen_device(device_map: Any) -> torch.device:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.errors import DataError
 from distilbert.torch.batch import refuse_others
-from distilbert.torch.recording import is_recording
+from distilbert.torch.recording import is_recording, sizes
 
 
 def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor) -> Tensor:
@@ -115,14 +115,18 @@ def choice_loss(logits: Tensor, labels_B: Tensor) -> Tensor:
     refuse_others(labels=labels_B)
     questions = labels_B.numel()
     alone = tuple(labels_B.shape) in ((questions,), (questions, 1))
-    wrong = (logits.dim() == 2 and len(logits) != questions) or not questions or logits.numel() % questions
-    if wrong or not alone:
+    if logits.dim() == 2:
+        fits = sizes(logits)[0] == questions
+    else:
+        fits = questions > 0 and logits.numel() % questions == 0
+    if not fits or not alone:
         raise DataError(
             "A multiple choice has one label for each question.",
             received=f"labels {list(labels_B.shape)} for logits {list(logits.shape)}",
             remedy="Give labels the shape [B].",
         )
-    return _mean_likelihood(logits.reshape(questions, -1), labels_B.reshape(questions), what="labels")
+    logits_BC = logits if logits.dim() == 2 else logits.reshape(questions, -1)
+    return _mean_likelihood(logits_BC, labels_B.reshape(questions), what="labels")
 
 
 def span_loss(start_BS: Tensor, end_BS: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
@@ -164,16 +168,22 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
         DataError: the labels' shape is not the one that this loss takes.
     """
     refuse_others(labels=labels)
+    if labels.is_complex():
+        raise DataError(
+            "Labels are real numbers.",
+            received=str(labels.dtype).removeprefix("torch."),
+            remedy="Give whole numbers of classes, or numbers to be told.",
+        )
     whole = not labels.is_floating_point()
     kind = config.problem_type
     if kind is None:
         several = "single_label_classification" if whole else "multi_label_classification"
         kind = "regression" if logits_BC.shape[-1] == 1 else several
     single = kind == "single_label_classification"
-    wanted = logits_BC.shape[:1] if single else logits_BC.shape
+    wanted = sizes(logits_BC)[:1] if single else sizes(logits_BC)
     # A column of labels is one label a row, and one number a row is a row of one.
     other = (*wanted, 1) if single else wanted[:1] if wanted[1:] == (1,) else wanted
-    if tuple(labels.shape) not in (tuple(wanted), tuple(other)):
+    if sizes(labels) not in (wanted, other):
         raise DataError(
             f"Labels for {kind} must have the shape {list(wanted)}.",
             received=f"labels {list(labels.shape)} for logits {list(logits_BC.shape)}",

@@ -48,10 +48,14 @@ class PreTrainedModel(Published, Adjustable, Publishable):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         if not isinstance(config, self.config_class):
+            own, kind = self.config_class.__name__, type(config)
+            foreign = hasattr(config, "to_dict") and not isinstance(config, EncoderConfig)
             raise ConfigError(
-                f"{type(self).__name__} is built from a {self.config_class.__name__}.",
-                received=f"a {type(config).__name__}",
-                remedy=f"Give it a {self.config_class.__name__}, or use from_pretrained(folder).",
+                f"{type(self).__name__} is built from a {own} of this package.",
+                received=f"a {kind.__module__}.{kind.__name__}" if foreign else f"a {kind.__name__}",
+                remedy=f"Give it {own}.from_dict(config.to_dict())."
+                if foreign
+                else f"Give it a {own}, or use from_pretrained(folder).",
             )
         config.check()
         self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
@@ -68,7 +72,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         return (
             f"{config.n_layers} layers of {config.n_heads} heads, width {config.dim}, "
             f"{self.num_parameters():,} parameters in {_name(self.dtype)} on {self.device}, "
-            f"{config.attn_implementation}"
+            f"{self.base_model._attentions[0].implementation}"
         )
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
@@ -190,11 +194,9 @@ class PreTrainedModel(Published, Adjustable, Publishable):
                 source, parameters, own, source=name, ignore_mismatched=ignore_mismatched_sizes
             )
             refuse_hollow(report, parameters, source.shapes, name)
-            model = cls._empty(
-                own,
-                chosen_dtype(torch_dtype if dtype is None else dtype, own, source),
-                chosen_device(device_map),
-            )
+            kind = chosen_dtype(torch_dtype if dtype is None else dtype, own, source)
+            model = cls._empty(own, kind, chosen_device(device_map))
+            model.config.dtype = _name(kind)
             report = replace(report, cast=fill(model, source, places))
         model._draw([p for p in parameters if p.key in set(report.drawn_anew)])
         if report.drawn_anew and (from_source or state_dict is not None):

@@ -11,6 +11,11 @@ def is_recording() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
 
 
+def may_differentiate() -> bool:
+    """Whether gradients may be asked of a call; a trace is compared with one that records none."""
+    return torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+
+
 def sizes(x: Tensor) -> tuple[int, ...]:
     """A tensor's shape, to be compared with another.
 
