@@ -14,6 +14,9 @@ from tiny import CLASSES, answers, ragged, tiny, tiny_config
 
 import distilbert
 
+#: Weights that lie elsewhere in memory may be multiplied by another kernel, which sums in another order.
+ATOL = 1e-6
+
 
 @pytest.fixture(autouse=True)
 def _alone() -> Iterator[None]:
@@ -96,7 +99,7 @@ def test_built_without_memory_and_filled_from_our_folder(name: str, tmp_path: Pa
     given = ragged(name, 3, 7)
     with torch.no_grad():
         for one, other in zip(filled(*given).to_tuple(), model(*given).to_tuple(), strict=True):
-            assert torch.equal(one, other)
+            assert torch.allclose(one, other, rtol=0.0, atol=ATOL)
     if name.endswith("MaskedLM"):
         assert filled.vocab_projector.weight is filled.get_input_embeddings().weight
 
@@ -115,7 +118,7 @@ def test_weights_that_come_when_a_layer_runs(name: str, packing: bool) -> None:
         accelerate.cpu_offload(model, torch.device("cpu"), state_dict=state)
         assert {p.device.type for p in model.parameters()} == {"meta"}
         for one, other in zip(model(*given).to_tuple(), wanted.to_tuple(), strict=True):
-            assert torch.equal(one, other)
+            assert torch.allclose(one, other, rtol=0.0, atol=ATOL)
 
 
 def test_weights_that_come_from_the_disk(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_weights_that_come_from_the_disk(tmp_path: Path) -> None:
         accelerate.utils.offload_state_dict(tmp_path, dict(model.named_parameters(remove_duplicate=False)))
         accelerate.disk_offload(model, tmp_path, torch.device("cpu"))
         assert {p.device.type for p in model.parameters()} == {"meta"}
-        assert torch.equal(model(*given).logits, wanted)
+        assert torch.allclose(model(*given).logits, wanted, rtol=0.0, atol=ATOL)
 
 
 def test_a_block_stays_on_one_device() -> None:
