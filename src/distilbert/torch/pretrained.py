@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -68,11 +68,11 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         return self.encoder
 
     def extra_repr(self) -> str:
-        config = self.config
+        config, base = self.config, cast(Any, self.base_model)
         return (
             f"{config.n_layers} layers of {config.n_heads} heads, width {config.dim}, "
             f"{self.num_parameters():,} parameters in {_name(self.dtype)} on {self.device}, "
-            f"{self.base_model._attentions[0].implementation}"
+            f"{base._attentions[0].implementation}"
         )
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
