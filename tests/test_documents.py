@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from loopback_hub import clients_hub
 from small_files import sentences, write_entailment, write_table, write_teacher, write_texts
+from task_files import KINDS, write_rows
 
 from distilbert.cli.main import main
 
@@ -16,6 +17,7 @@ DOCUMENTS = (
     "README.md", "docs/guide.md", "docs/embedding.md", "docs/distillation.md", "docs/teachers.md",
     "docs/running.md",
 )  # fmt: skip
+TASKS = sorted(path.name for path in (ROOT / "docs" / "tasks").glob("*.md") if path.name != "README.md")
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)
 
 
@@ -37,6 +39,19 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_example_runs(name: str, files: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run_examples(name, files, capsys) >= 3
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_tasks_example_runs(name: str, files: Path, capsys: pytest.CaptureFixture) -> None:
+    for kind, rows in KINDS.items():
+        write_rows(files / f"{kind}.jsonl", rows(40, seed=1))
+    assert run_examples(f"docs/tasks/{name}", files, capsys) >= 3
+    assert f"]({name})" in (ROOT / "docs" / "tasks" / "README.md").read_text()
+
+
+def run_examples(name: str, files: Path, capsys: pytest.CaptureFixture) -> int:
+    """Run a document's examples, and count them."""
     ran = 0
     for language, block in BLOCK.findall((ROOT / name).read_text()):
         if language == "toml":
@@ -50,7 +65,7 @@ def test_every_example_runs(name: str, files: Path, capsys: pytest.CaptureFixtur
                 if words[:1] == ["distilbert"]:
                     assert main([*words[1:], "--quiet"]) == 0, (line, capsys.readouterr().err)
                     ran += 1
-    assert ran >= 3
+    return ran
 
 
 def test_the_first_commands_are_the_makefiles() -> None:
@@ -63,7 +78,7 @@ def test_the_first_commands_are_the_makefiles() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
             if not target.startswith("http"):
                 assert (path.parent / target).exists(), f"{path.name} links to {target}"

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from distilbert.core.recipe import Finetuning as Finetuning
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
+    from distilbert.core.tasks import Examples as Examples
     from distilbert.core.tasks import LabelledTexts as LabelledTexts
+    from distilbert.core.tasks.reading import read_examples as read_examples
     from distilbert.core.teachers.chat import ChatTeacher as ChatTeacher
     from distilbert.core.teachers.label_files import LabelFile as LabelFile
     from distilbert.core.text import AddedToken as AddedToken
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from distilbert.torch.evaluate import evaluate as evaluate
     from distilbert.torch.finetune import Finetuner as Finetuner
     from distilbert.torch.labelling import label as label
+    from distilbert.torch.masked_evaluation import evaluate_language_model as evaluate_language_model
+    from distilbert.torch.predictor import Predictor as Predictor
     from distilbert.torch.zero_shot import ZeroShot as ZeroShot
 
 #: Where each public name lives.
@@ -94,19 +98,23 @@ _HOMES = {
     "DistilBertTokenizerFast": "core.text",
     "Distiller": "torch.distill",
     "Embedder": "torch.embedder",
+    "Examples": "core.tasks",
     "Finetuner": "torch.finetune",
     "Finetuning": "core.recipe",
     "LabelFile": "core.teachers.label_files",
     "LabelledTexts": "core.tasks",
     "LanguageModelling": "core.recipe",
     "PackedBatch": "core.data.packing",
+    "Predictor": "torch.predictor",
     "Pretrainer": "torch.distill",
     "TextClassifier": "torch.classifier",
     "ZeroShot": "torch.zero_shot",
     "convert": "core.conversion",
     "label": "torch.labelling",
     "pack": "core.data.packing",
+    "read_examples": "core.tasks.reading",
     "evaluate": "torch.evaluate",
+    "evaluate_language_model": "torch.masked_evaluation",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",
     "ask": "torch.asking",

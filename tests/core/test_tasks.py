@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 
 from distilbert.core.tasks import SequenceClassification
-from distilbert.core.tasks.metrics import METRICS, Bootstrap, accuracy, macro_f1
+from distilbert.core.tasks.metrics import (
+    METRICS,
+    Bootstrap,
+    accuracy,
+    average_precision,
+    exact_match,
+    hamming_loss,
+    macro_f1,
+    matthews,
+    pearson,
+    several_macro_f1,
+    several_micro_f1,
+    spearman,
+)
 from distilbert.errors import DataError
 
 
@@ -36,6 +49,57 @@ def test_metrics_by_hand() -> None:
     assert accuracy(truth, answers) == 0.5
     # Label 0: precision 1, recall 1/2; label 1: precision 1/3, recall 1; label 2: nothing.
     assert macro_f1(truth, answers) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_metrics_of_several_labels_by_hand() -> None:
+    truth = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0]])
+    scores = np.array([[0.9, 0.2, 0.4], [0.1, 0.5, 0.3], [0.2, 0.1, 0.0], [0.6, 0.4, 0.7]])
+    # Told: 0; 1; nothing; 0 and 2. Right: the second and the third row.
+    assert exact_match(truth, scores) == 0.5
+    assert hamming_loss(truth, scores) == pytest.approx(3 / 12)
+    # Of 5 true labels 3 are told, of 4 that are told 3 are true.
+    assert several_micro_f1(truth, scores) == pytest.approx(2 * 3 / (5 + 4))
+    assert several_macro_f1(truth, scores) == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
+def test_figures_are_scikit_learns() -> None:
+    from sklearn.metrics import f1_score, matthews_corrcoef
+
+    rng = np.random.default_rng(0)
+    for classes in (2, 3, 7):
+        truth = rng.integers(0, classes, 50)
+        answers = np.where(rng.random(50) < 0.5, truth, rng.integers(0, classes, 50))
+        assert matthews(truth, answers) == pytest.approx(matthews_corrcoef(truth, answers))
+    for _ in range(10):
+        several, scores = rng.random((30, 4)) < 0.3, rng.random((30, 4))
+        for name, ours in (("micro", several_micro_f1), ("macro", several_macro_f1)):
+            assert ours(several, scores) == pytest.approx(f1_score(several, scores >= 0.5, average=name))
+
+
+def test_average_precision_is_scikit_learns() -> None:
+    from sklearn.metrics import average_precision_score
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        truth = rng.random((40, 4)) < 0.3
+        scores = np.round(rng.random((40, 4)), 1)  # with many ties
+        truth[0] = True
+        expected = average_precision_score(truth, scores, average="macro")
+        assert average_precision(truth, scores) == pytest.approx(expected)
+    truth[:, 2] = False
+    expected = average_precision_score(truth[:, [0, 1, 3]], scores[:, [0, 1, 3]], average="macro")
+    assert average_precision(truth, scores) == pytest.approx(expected), "what is never true is left out"
+
+
+def test_correlations_by_hand() -> None:
+    truth, answers = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 1.0, 8.0, 16.0])
+    assert spearman(truth, answers) == pytest.approx(0.8)
+    assert pearson(truth, answers) == pytest.approx(np.corrcoef(truth, answers)[0, 1])
+    assert pearson(truth, np.ones(4)) == spearman(np.ones(4), answers) == 0.0
+    # 3 true positives, 2 true negatives, 1 false positive, 2 false negatives.
+    truth, answers = np.array([1, 1, 1, 1, 1, 0, 0, 0]), np.array([1, 1, 1, 0, 0, 1, 0, 0])
+    assert matthews(truth, answers) == pytest.approx((3 * 2 - 1 * 2) / np.sqrt(4 * 5 * 3 * 4))
+    assert matthews(truth, np.ones(8, int)) == 0.0
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:

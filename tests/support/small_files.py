@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from distilbert import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertTokenizerFast
-from distilbert.torch.folders import save_folder, sequence_classifier
+from distilbert.torch.auto import AutoModelForSequenceClassification
+from distilbert.torch.folders import save_folder
 
 SUBJECTS = {
     "food": ["bread", "soup", "apple", "cheese", "kitchen", "cook", "plate", "salt", "taste", "dinner"],
@@ -99,7 +100,7 @@ def write_entailment(folder: Path, *, bert: bool = True, labels: tuple[str, ...]
         label2id={name: i for i, name in enumerate(names)},
         **sizes,
     )
-    model = sequence_classifier(config)
+    model = AutoModelForSequenceClassification.from_config(config)
     tokenizer = DistilBertTokenizerFast(folder / "vocab.txt", model_max_length=32)
     save_folder(folder, model, tokenizer, {"made_by": "test"})
     return folder

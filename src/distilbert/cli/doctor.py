@@ -28,7 +28,7 @@ from distilbert.cli.flags import (
 from distilbert.cli.recipe_flags import add_recipe, read_recipe
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning, LanguageModelling
-from distilbert.core.tasks import LabelledTexts
+from distilbert.core.tasks.reading import read_examples
 from distilbert.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_teachers(parser, required=False)
     parser.add_argument("--model", metavar="MODEL", help="who learns, where it is no student of layers")
     add_text(parser, what="what a distillation or a pretraining reads", required=False)
-    parser.add_argument("--train", metavar="FILE", help="the table of texts and labels of a fine-tuning")
+    parser.add_argument("--train", metavar="FILE", help="the table of examples of a fine-tuning")
     parser.add_argument("--unlabelled", metavar="FILE", help="its texts that only the teacher labels")
     parser.add_argument("--label-column", metavar="NAME", help="the table's column with the label")
     add_student(parser, required=False)
@@ -62,7 +62,8 @@ def _findings(args: argparse.Namespace, display: Display) -> "Sequence[Finding]"
     how: dict[str, Any] = {"device": args.device, "progress": display.progress}
     if args.model and args.train and not args.text and len(args.teacher or ()) < 2:
         args.recipe = args.recipe or "default"
-        data = LabelledTexts.read(args.train, text=args.text_column, label=args.label_column)
+        named = {"text": args.text_column, "label": args.label_column}
+        data = read_examples(args.train, columns={name: column for name, column in named.items() if column})
         unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
         teacher = args.teacher[0] if args.teacher else None
         finetuner = Finetuner(args.model, teacher=teacher, recipe=read_recipe(args, Finetuning), **how)

@@ -1,8 +1,10 @@
-"""Make a text classifier of a model, from a table of texts and labels.
+"""Make of a model one that answers, from a table of examples.
 
-With a teacher its answers are learnt too, also on texts without labels: a fine-tuned classifier, a file of
-labels or probabilities, an entailment model, or a chat model on a server. With --eval both are judged, and
-how often they agree.
+Classes of texts or pairs, several labels at once, numbers, one of several options, tags of words, answers out
+of a context: the columns tell which.
+With a teacher its answers are learnt too, also on examples without labels: a model fine-tuned for the same,
+and of single texts with one label each a file of labels or probabilities, an entailment model, or a chat
+model on a server; with --eval both are judged, and how often they agree.
 
   distilbert finetune --model student/ --train train.csv --eval test.csv --out classifier/
   distilbert finetune --model student/ --train train.csv --teacher big/ --unlabelled more.txt --out small/
@@ -10,7 +12,7 @@ how often they agree.
 """
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
@@ -23,24 +25,31 @@ from distilbert.cli.flags import (
     write_report,
 )
 from distilbert.cli.recipe_flags import add_recipe, read_recipe
+from distilbert.cli.tables import KINDS, add_columns, add_label_column, add_misplaced, add_task, read_table
 from distilbert.cli.teacher_flags import add_teacher, read_teacher
 from distilbert.core.data.sources import read_texts
 from distilbert.core.recipe import Finetuning
-from distilbert.core.tasks import LabelledTexts
+from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.reading import task_named
 from distilbert.core.teachers.agreement import agreement_rows
+
+if TYPE_CHECKING:
+    from distilbert.torch.finetune import Unlabelled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL", help="a BERT or DistilBERT")
     parser.add_argument(
-        "--train", required=True, metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet of texts and labels"
+        "--train", required=True, metavar="FILE", help=f"examples with their answers: {KINDS}"
     )
     parser.add_argument("--eval", metavar="FILE", help="another such table, to judge the result by")
     add_teacher(parser)
-    parser.add_argument("--unlabelled", metavar="FILE", help="texts that only the teacher labels")
-    parser.add_argument("--text-column", metavar="NAME", help="the column with the text")
-    parser.add_argument("--label-column", metavar="NAME", help="the column with the label")
-    add_output(parser, what="the classifier")
+    parser.add_argument("--unlabelled", metavar="FILE", help="examples that only the teacher answers")
+    add_task(parser)
+    add_columns(parser)
+    add_label_column(parser)
+    add_misplaced(parser)
+    add_output(parser, what="the model")
     add_recipe(parser, Finetuning)
     add_run(parser)
     add_machine(parser)
@@ -50,11 +59,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.finetune import Finetuner
 
     teacher = read_teacher(args)
-    train = LabelledTexts.read(args.train, text=args.text_column, label=args.label_column)
-    judged = None
-    if args.eval:
-        judged = LabelledTexts.read(args.eval, text=args.text_column, label=args.label_column)
-    unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
+    train = read_table(args, args.train, task=args.task)
+    judged = read_table(args, args.eval, task=train.task) if args.eval else None
+    unlabelled = _unlabelled(args, train)
     finetuner = Finetuner(
         args.model,
         teacher=teacher,
@@ -72,18 +79,32 @@ def run(args: argparse.Namespace, display: Display) -> None:
     facts = done.facts
     score = ""
     if "evaluation" in facts:
-        accuracy = facts["evaluation"]["accuracy"]
+        name, first = next(iter(facts["evaluation"].items()))
         score = (
-            f" Accuracy {accuracy['value']:.3f} "
-            f"(95% interval {accuracy['low']:.3f} to {accuracy['high']:.3f}) on {args.eval}."
+            f" {name.replace('_', ' ').capitalize()} {first['value']:.3f} "
+            f"(95% interval {first['low']:.3f} to {first['high']:.3f}) on {args.eval}."
         )
     if "agreement" in facts and not args.json:
         _show_agreement(facts["agreement"], display, args.eval)
     display.result(
-        f"{args.out}: trained in {facts['training']['seconds']:.0f} s.{score}\n"
-        f'Next: distilbert predict --model {args.out} "some text"',
+        f"{args.out}: trained in {facts['training']['seconds']:.0f} s for {train.task}.{score}\n"
+        f"Next: distilbert predict --model {args.out} {_example(train)}",
         facts,
     )
+
+
+def _unlabelled(args: argparse.Namespace, train: Examples) -> "Unlabelled":
+    if not args.unlabelled:
+        return []
+    if set(task_named(train.task).inputs) & set(train.columns) == {"text"}:
+        return list(read_texts(args.unlabelled, column=args.columns.get("text")))
+    return read_table(args, args.unlabelled, task=train.task, labelled=False)
+
+
+def _example(train: Examples) -> str:
+    """What the model could be given."""
+    given = [name for name in task_named(train.task).inputs if name in train.columns]
+    return '"some text"' if given == ["text"] else f"--file rows.jsonl   (columns {', '.join(given)})"
 
 
 def _show_agreement(found: dict[str, Any], display: Display, gold: str) -> None:

@@ -1,70 +1,109 @@
-"""Classify texts: given as words, in a file, or on standard input.
+r"""Answer what a fine-tuned model was trained for: texts given as words, in a file, or on standard input.
 
-Prints a line for each text: label, probability, text; with --json an object a line.
+Prints a line for each: the answer, its probability, the text; with --json an object a line. What is more
+than one text, such as a pair or a question with its options, comes from a table, or as JSON objects.
 
   distilbert predict --model classifier/ "A fine day." "A dull one."
   distilbert predict --model classifier/ --file texts.txt --json
   cat texts.txt | distilbert predict --model classifier/ -
+  distilbert predict --model pairs/ '{"text_a": "A fine day.", "text_b": "A dull one."}'
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
-from distilbert.core.data.sources import read_texts
+from distilbert.cli.tables import add_columns, read_table
+from distilbert.core.data.sources import known_kind, read_texts
+from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.reading import as_examples
+from distilbert.core.tasks.task import Task
 from distilbert.errors import DataError
 
-#: Texts classified at a time: enough to sort by length, few enough to answer while reading.
+#: Examples answered at a time: enough to sort by length, few enough to answer while reading.
 _CHUNK = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="MODEL", help="a fine-tuned classifier")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="a fine-tuned model")
     parser.add_argument(
-        "texts", nargs="*", metavar="TEXT", help="a text; - reads a text a line from standard input"
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="a text, or a JSON object of a row; - reads one a line from standard input",
     )
     parser.add_argument(
         "--file", metavar="FILE", help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet"
     )
-    parser.add_argument("--text-column", metavar="NAME", help="the file's column with the text")
+    add_columns(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
-    from distilbert.torch.classifier import TextClassifier
+    from distilbert.torch.predictor import Predictor
 
-    texts = _texts(args)
-    classifier = TextClassifier.open(args.model, device=args.device)
-    cut = 0
-    while chunk := list(islice(texts, _CHUNK)):
-        logits, cut_here = classifier.logits(chunk, progress=display.progress)
-        cut += cut_here
-        for text, answer in zip(chunk, classifier.task.answers(logits), strict=True):
-            if args.json:
-                found = {"text": text, "label": answer.label, "score": answer.score, "scores": answer.scores}
-                print(json.dumps(found, ensure_ascii=False))
-            else:
-                print(f"{answer.label}\t{answer.score:.4f}\t{text}")
-    if cut:
-        display.say(f"{cut} texts were longer than {classifier.max_length} tokens and were cut to that.")
-
-
-def _texts(args: argparse.Namespace) -> Iterator[str]:
     if bool(args.texts) == bool(args.file):
         raise DataError(
             "Texts come either as words or from a file.",
             received="neither" if not args.texts else "both",
             remedy='Give "a text", or --file FILE, or - to read standard input.',
         )
-    if args.file:
-        return read_texts(args.file, column=args.text_column, every_row=True)
-    if args.texts == ["-"]:
-        return _standard_input()
-    return iter(args.texts)
+    lines = None if args.file else _standard_input() if args.texts == ["-"] else iter(args.texts)
+    predictor = Predictor.open(args.model, device=args.device)
+    cut = 0
+    for examples in _chunks(args, lines, predictor.task):
+        answers, cut_here = predictor.answers_and_cut(examples, progress=display.progress)
+        cut += cut_here
+        names = [name for name in predictor.task.inputs if name in examples.columns]
+        for given, answer in zip(examples.rows(*names), answers, strict=True):
+            if args.json:
+                found = {**dict(zip(names, given, strict=True)), **answer.as_dict()}
+                print(json.dumps(found, ensure_ascii=False))
+            else:
+                print("\t".join([str(answer), *map(_shown, given)]))
+    if cut:
+        display.say(f"{cut} texts were longer than {predictor.max_length} tokens and were cut to that.")
+
+
+def _chunks(args: argparse.Namespace, lines: Iterator[str] | None, task: Task) -> Iterator[Examples]:
+    """What is to be answered, some of it at a time."""
+    table = not task.single or ("tokens" in task.columns and known_kind(Path(args.file or "")) != ".txt")
+    if lines is None and table:
+        yield read_table(args, args.file, task=task.name, labelled=False)
+        return
+    if lines is None:
+        column = args.columns.get("text") or args.text_column
+        lines = read_texts(args.file, column=column, every_row=True)
+    elif not task.single:
+        rows = [_row(line, number, task) for number, line in enumerate(lines, start=1)]
+        yield as_examples(rows, task=task.name, source="what was given", labelled=False)
+        return
+    while chunk := list(islice(lines, _CHUNK)):
+        yield Examples(task.name, {"text": chunk})
+
+
+def _row(line: str, number: int, task: Task) -> dict[str, Any]:
+    row = None
+    with suppress(ValueError, RecursionError):
+        row = json.loads(line)
+    if not isinstance(row, dict):
+        raise DataError(
+            f"What a model for {task.name} answers is a JSON object with {', '.join(task.inputs)}.",
+            received=f"{line!r:.60} as number {number}",
+            remedy="Give such objects, or a table: --file FILE",
+        )
+    return row
+
+
+def _shown(value: Any) -> str:
+    return " | ".join(value) if isinstance(value, list) else str(value)
 
 
 def _standard_input() -> Iterator[str]:

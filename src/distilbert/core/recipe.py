@@ -94,6 +94,8 @@ _RULES: dict[str, Rule] = {
     "unlabelled_batch_size": rules.integer(1),
     "label_weight": _not_negative,
     "teacher_weight": _not_negative,
+    "doc_stride": rules.integer(0),
+    "null_threshold": rules.number(-1e6, 1e6),
 }
 
 
@@ -288,12 +290,17 @@ class Finetuning(Training):
         teacher_weight: of the divergence from the teacher's answers, where there is a teacher.
         temperature: of both distributions in that divergence.
         unlabelled_batch_size: unlabelled texts of an optimiser step, beside ``batch_size`` labelled ones.
+        doc_stride: of questions: tokens that neighbouring windows of a context share.
+        null_threshold: of questions that may have no answer: none is told where its score is above the best
+            answer's by more than this.
     """
 
     unlabelled_batch_size: int = 32
     label_weight: float = 1.0
     teacher_weight: float = 1.0
     temperature: float = 2.0
+    doc_stride: int = 128
+    null_threshold: float = 0.0
 
 
 def _read_file(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

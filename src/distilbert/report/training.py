@@ -63,10 +63,11 @@ def training_page(
         cost.append([f"cost at {hourly_price:g} an hour", f"{hours * hourly_price:.2f}"])
     return html.page(
         "distilbert " + facts["made_by"],
-        html.heading(_JOBS.get(facts["made_by"], facts["made_by"]), _lead(facts)),
+        html.heading(_title(facts), _lead(facts)),
         html.cards(figures),
         html.section("How it learnt", html.columns(*_charts(losses, judged))),
         *([html.section("On text that it did not learn from", _held_out(judged))] if judged else []),
+        *([html.section("Scores", _scores(facts["evaluation"]))] if "evaluation" in facts else []),
         *(
             [html.section("Beside its teacher, on gold rows", _agreement(facts))]
             if "agreement" in facts
@@ -78,8 +79,17 @@ def training_page(
     )
 
 
+def _title(facts: Mapping[str, Any]) -> str:
+    task = facts.get("task", {}).get("name", "classification")
+    if facts["made_by"] == "finetune" and "classification" not in task:
+        return f"A model for {task.replace('-', ' ')}"
+    return _JOBS.get(facts["made_by"], facts["made_by"])
+
+
 def _lead(facts: Mapping[str, Any]) -> str:
     text = facts.get("text")
+    if "task" in facts and "name" in facts["task"]:
+        return f"For {facts['task']['name']}, from {facts['data']['labelled']:,} examples."
     said = f"{text['sequences']:,} sequences, {text['tokens'] / 1e6:,.2f} M tokens. " if text else ""
     if "teacher_layers" in facts:
         layers = ", ".join(map(str, facts["teacher_layers"])) or "none"
@@ -115,6 +125,17 @@ def _held_out(judged: list[dict[str, float]]) -> str:
     retention = last["teacher_masked_lm"] / last["masked_lm"]
     note = f"The teacher's loss is {retention:.1%} of the student's; at 100% the student tells words as well."
     return table + html.paragraph(note, faint=True)
+
+
+def _scores(found: Mapping[str, Any]) -> str:
+    """Each metric with its interval, and over how many rows."""
+    rows = [
+        [name.replace("_", " "), f"{score['value']:.4f}", f"{score['low']:.4f} to {score['high']:.4f}"]
+        for name, score in found.items()
+        if isinstance(score, Mapping)
+    ]
+    note = f"{found['rows']} rows, of which {found['cut_to_max_length']} were cut to the greatest length."
+    return html.table(["", "value", "95% interval"], rows) + html.paragraph(note, faint=True)
 
 
 def _agreement(facts: Mapping[str, Any]) -> str:

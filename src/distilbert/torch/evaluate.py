@@ -1,5 +1,7 @@
-"""How good a classifier is on labelled texts."""
+"""How good a fine-tuned model is on labelled examples."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,48 +9,68 @@ import numpy as np
 
 from distilbert.core import rules
 from distilbert.core.progress import Progress, silent
-from distilbert.core.tasks import LabelledTexts
-from distilbert.core.tasks.metrics import METRICS, Bootstrap, require_metrics
-from distilbert.torch.classifier import TextClassifier
-
-Ids = np.ndarray[Any, np.dtype[np.int64]]
+from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.metrics import Bootstrap, Metric, require_metrics
+from distilbert.core.tasks.reading import Table, as_examples
+from distilbert.torch.predictor import Predictor
 
 
 def evaluate(
-    model: str | Path,
-    data: LabelledTexts,
+    model: str | Path | Predictor,
+    data: Table,
     *,
     seed: int = 0,
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Judge a classifier's folder.
+    """Judge a fine-tuned model's folder.
 
     Args:
-        model: the folder.
-        data: texts with their true labels.
+        model: the folder, or it opened.
+        data: examples with their true answers, from ``read_examples`` or as rows, each a dictionary; or
+            ``LabelledTexts``.
         seed: of the intervals' resampling.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every batch.
 
     Returns:
-        Each metric with its 95% interval, the number of ``rows``, and how many were cut to the
-        classifier's greatest length.
+        Each metric of the model's task with its 95% interval, the number of ``rows``, and how many were cut
+        to the model's greatest length.
 
     Raises:
         CheckpointError: the folder is not a fine-tuned model's.
-        DataError: labels that the classifier does not have.
+        DataError: labels that the model does not have, or examples of another task.
     """
     require_metrics()
-    classifier = TextClassifier.open(model, device=device)
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model, device=device)
     rules.integer(0)("seed", seed)
-    truth = classifier.task.ids(data.labels, source="the evaluation data")
-    answers, cut = classifier.ids(data.texts, stage="evaluate", progress=progress)
-    return score(truth, answers, cut=cut, seed=seed, progress=progress)
+    examples = as_examples(data, task=predictor.task.name, source="the evaluation data")
+    return judge(predictor, examples, progress=progress).scores(seed=seed, progress=progress)
 
 
-def score(truth: Ids, answers: Ids, *, cut: int, seed: int, progress: Progress = silent) -> dict[str, Any]:
-    """``evaluate``, of a classifier's ``answers`` to texts whose label ids are ``truth``, both [texts]."""
-    judged = Bootstrap(truth, {"": answers}, rng=np.random.default_rng(seed), progress=progress)
-    scores = {metric: judged.score("", metric).as_dict() for metric in METRICS}
-    return {**scores, "rows": len(truth), "cut_to_max_length": cut}
+@dataclass(frozen=True)
+class Outcome:
+    """What a model answered to examples, beside what is true, as its task's metrics take both."""
+
+    metrics: Mapping[str, Metric]
+    truth: Any
+    told: Any
+    rows: int
+    cut: int
+
+    def scores(self, *, seed: int, progress: Progress = silent) -> dict[str, Any]:
+        """What ``evaluate`` returns."""
+        rng = np.random.default_rng(seed)
+        judged = Bootstrap(self.truth, {"": self.told}, rng=rng, metrics=self.metrics, progress=progress)
+        scores = {metric: judged.score("", metric).as_dict() for metric in self.metrics}
+        return {**scores, "rows": self.rows, "cut_to_max_length": self.cut}
+
+
+def judge(predictor: Predictor, examples: Examples, *, progress: Progress = silent) -> Outcome:
+    """Have an open model answer examples."""
+    task = predictor.task
+    truth = task.truth(examples, source="the evaluation data")
+    rows = predictor.rows(examples)
+    logits = predictor.item_logits(rows, stage="evaluate", progress=progress)
+    told = task.told(logits, examples, rows)
+    return Outcome(task.metrics, truth, told, len(examples), int(np.count_nonzero(rows.dropped)))

@@ -12,22 +12,15 @@ from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
-from distilbert.torch.bert import BertForMaskedLM, BertForSequenceClassification
-from distilbert.torch.distilbert import DistilBertForMaskedLM, DistilBertForSequenceClassification
-from distilbert.torch.heads import MaskedLanguageModel, SequenceClassifier
+from distilbert.torch.bert import BertForMaskedLM
+from distilbert.torch.distilbert import DistilBertForMaskedLM
+from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.pretrained import PreTrainedModel
 
 
 def masked_language_model(config: EncoderConfig) -> MaskedLanguageModel:
     """A new masked language model of the configuration's kind."""
     kind = BertForMaskedLM if isinstance(config, BertConfig) else DistilBertForMaskedLM
-    return cast(Any, kind)(config)
-
-
-def sequence_classifier(config: EncoderConfig) -> SequenceClassifier:
-    """A new classifier of the configuration's kind."""
-    bert = isinstance(config, BertConfig)
-    kind = BertForSequenceClassification if bert else DistilBertForSequenceClassification
     return cast(Any, kind)(config)
 
 

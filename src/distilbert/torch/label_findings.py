@@ -1,4 +1,4 @@
-"""What is likely wrong with a run of labelled texts, with a teacher or without."""
+"""What is likely wrong with a run of labelled examples, with a teacher or without."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,8 +26,8 @@ def examine(
     *,
     texts: Sequence[Ids],
     unknown_id: int,
-    names: Sequence[str],
-    labels: Labels,
+    names: Sequence[str] = (),
+    labels: Labels | None = None,
     taught: Targets | None = None,
 ) -> list[Finding]:
     """What is likely wrong with a run that is about to start; nothing is changed.
@@ -38,13 +38,13 @@ def examine(
         texts: ids of each.
         unknown_id: of what the vocabulary does not have.
         names: of the labels.
-        labels: of the first texts, numbers of ``names``.
+        labels: of the first texts, numbers of ``names``; None where they are no such labels.
         taught: a teacher's answers to those of the labels, in the order of ``names``.
     """
     unknown = sum(int(np.count_nonzero(ids == unknown_id)) for ids in texts)
     found = [*of_unknown(unknown, sum(map(len, texts)))]
     found += of_all(objective, recipe, {"the model": objective.model})
-    if taught is not None:
+    if taught is not None and labels is not None:
         found += of_answers(taught, labels, names)
     return found
 

@@ -103,9 +103,13 @@ class MaskedWords:
         rows = self.held_out[np.argsort(self.data.lengths[self.held_out], kind="stable")][share]
         for start in range(0, len(rows), self.recipe.micro_batch_size):
             part = rows[start : start + self.recipe.micro_batch_size]
-            yield self.judge(self.micro_batch(part, _HELD_OUT))
+            yield self.judge(self.hidden(part))
             if not self.teachers:
                 yield self._judge_words(part)
+
+    def hidden(self, rows: Rows) -> MicroBatch:
+        """Some sequences with their words hidden as those that are held out are."""
+        return self.micro_batch(rows, _HELD_OUT)
 
     def micro_batch(self, rows: Rows, epoch: int, masking: Masking | None = None) -> MicroBatch:
         """Some sequences with their words hidden as this epoch hides them, or by another ``masking``."""

@@ -32,6 +32,48 @@ def distribution_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: flo
     return temperature**2 * F.kl_div(student, teacher, reduction="sum", log_target=True)
 
 
+def known_distribution_sum(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """``distribution_sum`` over the last axis of [..., C], where the teacher's is known.
+
+    A logit of the teacher that is not a number belongs to none of the answers; a whole axis of such is not
+    counted.
+    """
+    known = teacher.isfinite()
+    # An axis without anything known is taken whole, as nothing would be left of it, and then not counted.
+    taken = known | ~known.any(-1, keepdim=True)
+    others = torch.zeros_like(teacher).masked_fill(~taken, float("-inf"))
+    own = F.log_softmax(torch.where(taken, _at_least_fp32(student), others) / temperature, dim=-1)
+    told = F.log_softmax(torch.where(known, _at_least_fp32(teacher), others) / temperature, dim=-1)
+    own, told = torch.where(known, own, 0.0), torch.where(known, told, 0.0)
+    return temperature**2 * (torch.where(known, told.exp(), 0.0) * (told - own)).sum()
+
+
+def binary_sum(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
+    """Negative log-likelihood of labels that may be true together, each row's mean, summed over the rows.
+
+    What is not a number in ``truth_BC`` is not known, and not counted.
+    """
+    known = truth_BC.isfinite()
+    truth = torch.where(known, truth_BC, 0.0)
+    each = F.binary_cross_entropy_with_logits(_at_least_fp32(logits_BC), truth, reduction="none")
+    return torch.where(known, each, 0.0).mean(-1).sum()
+
+
+def binary_divergence_sum(student_BC: Tensor, teacher_BC: Tensor, *, temperature: float) -> Tensor:
+    """``known_distribution_sum`` of each label's truth and untruth, each row's mean, summed over the rows."""
+    # A logit is that of truth beside untruth's 0; zero times what is no number is none either.
+    student = torch.stack([student_BC, torch.zeros_like(student_BC)], dim=-1)
+    teacher = torch.stack([teacher_BC, 0.0 * teacher_BC], dim=-1)
+    return known_distribution_sum(student, teacher, temperature=temperature) / student_BC.shape[-1]
+
+
+def square_sum(values_B1: Tensor, truth_B1: Tensor) -> Tensor:
+    """Squared differences, summed over the rows; what is not a number in the truth is not counted."""
+    known = truth_B1.isfinite()
+    difference = _at_least_fp32(values_B1) - torch.where(known, truth_B1, 0.0)
+    return torch.where(known, difference, 0.0).square().sum()
+
+
 def answers_sum(student_TV: Tensor, words_TK: Tensor, logs_TK: Tensor, *, temperature: float) -> Tensor:
     """``distribution_sum`` from a teacher's likeliest words, all the others being taken as one.
 

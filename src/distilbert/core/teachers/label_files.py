@@ -12,7 +12,7 @@ import numpy as np
 from distilbert.core.data.sources import Row, kind_of, known_kind, read_rows, text_column
 from distilbert.core.files import replacing
 from distilbert.core.progress import Progress
-from distilbert.core.tasks.sequence_classification import LABEL_COLUMNS
+from distilbert.core.tasks.examples import LABEL_COLUMNS
 from distilbert.core.teachers.targets import Targets
 from distilbert.errors import DataError
 

@@ -1,0 +1,117 @@
+"""How items pass through a model, and what answers cost: the one place here that tells tasks apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distilbert.core.config import BertConfig, EncoderConfig
+from distilbert.core.data.token_rows import Array, TokenRows, is_known
+from distilbert.core.parameters import Head
+from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
+from distilbert.core.tasks.regression import Regression
+from distilbert.core.tasks.task import Task
+from distilbert.torch import auto
+from distilbert.torch.losses import (
+    binary_divergence_sum,
+    binary_sum,
+    cross_entropy_sum,
+    known_distribution_sum,
+    square_sum,
+)
+from distilbert.torch.pretrained import PreTrainedModel
+
+_CLASSES: dict[Head, type[auto.AutoModel]] = {
+    Head.SEQUENCE_CLASSIFICATION: auto.AutoModelForSequenceClassification,
+    Head.MULTIPLE_CHOICE: auto.AutoModelForMultipleChoice,
+    Head.TOKEN_CLASSIFICATION: auto.AutoModelForTokenClassification,
+    Head.QUESTION_ANSWERING: auto.AutoModelForQuestionAnswering,
+}
+
+
+def new_model(head: Head, config: EncoderConfig) -> PreTrainedModel:
+    """A new model of the configuration's kind with that head."""
+    model: PreTrainedModel = _CLASSES[head].classes[type(config)](config)
+    return model
+
+
+def batch_of(
+    rows: TokenRows, items: "np.ndarray[Any, np.dtype[np.int64]]", model: Any, pad: int
+) -> dict[str, Any]:
+    """Some items as what ``logits_of`` takes, on the model's device.
+
+    Args:
+        rows: of all items.
+        items: the numbers of those that are wanted.
+        model: that will read them.
+        pad: the id of padding.
+    """
+    # A DistilBERT has no token types: which text a token is of, it is told by [SEP] alone.
+    arrays = rows.batch(items, pad_token_id=pad, token_types=isinstance(model.config, BertConfig))
+    # Sizes say how the batch is laid out, which is looked at: they stay where looking costs nothing.
+    return {
+        name: torch.from_numpy(array).to("cpu" if name == "sizes" else model.device)
+        for name, array in arrays.items()
+    }
+
+
+def logits_of(task: Task, model: Any, given: Mapping[str, Any]) -> Tensor:
+    """The logits of a batch's items, [items, ..., C], in fp32; the last axis is minus infinity where an item
+    has fewer choices than another.
+    """
+    ids, mask, types = given["input_ids"], given["attention_mask"], given.get("token_type_ids")
+    if task.head is Head.MULTIPLE_CHOICE:
+        # All options of all questions as those of one, since questions may have different numbers of them.
+        types = None if types is None else types[None]
+        flat = model(ids[None], mask[None], token_type_ids=types, return_dict=True).logits.float()[0]
+        options = flat.split(given["sizes"].tolist())
+        return nn.utils.rnn.pad_sequence(list(options), batch_first=True, padding_value=float("-inf"))
+    output = model(ids, mask, token_type_ids=types, return_dict=True)
+    if task.head is Head.QUESTION_ANSWERING:
+        # Which token an answer begins with is one of several, and so is which it ends with.
+        return torch.stack([output.start_logits, output.end_logits], dim=1).float()
+    return output.logits.float()
+
+
+def cut(task: Task, logits: Array, given: Mapping[str, Any]) -> list[Array]:
+    """A batch's logits item by item, without what was added to make them of one size."""
+    if task.head is Head.MULTIPLE_CHOICE:
+        return [row[:size] for row, size in zip(logits, given["sizes"].tolist(), strict=True)]
+    lengths = given["attention_mask"].sum(1).tolist()
+    if task.head is Head.TOKEN_CLASSIFICATION:
+        return [row[:length] for row, length in zip(logits, lengths, strict=True)]
+    if task.head is Head.QUESTION_ANSWERING:
+        return [row[:, :length] for row, length in zip(logits, lengths, strict=True)]
+    return list(logits)
+
+
+def label_sum(task: Task, logits: Tensor, labels: Tensor) -> Tensor:
+    """What the true answers cost, summed over all that are known."""
+    if isinstance(task, MultiLabelClassification):
+        return binary_sum(logits, labels)
+    if isinstance(task, Regression):
+        return square_sum(logits, labels)
+    return cross_entropy_sum(logits.flatten(0, -2), labels.flatten())
+
+
+def teacher_sum(task: Task, logits: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """What it costs to differ from a teacher's logits, summed over all that are known."""
+    if isinstance(task, MultiLabelClassification):
+        return binary_divergence_sum(logits, teacher, temperature=temperature)
+    if isinstance(task, Regression):
+        return square_sum(logits, teacher)
+    return known_distribution_sum(logits, teacher, temperature=temperature)
+
+
+def count_labels(task: Task, labels: Array) -> int:
+    """Over how many answers ``label_sum`` sums."""
+    known = is_known(labels)
+    rows = known.any(axis=-1) if isinstance(task, MultiLabelClassification | Regression) else known
+    return int(np.count_nonzero(rows))
+
+
+def count_taught(teacher: Array) -> int:
+    """Over how many answers ``teacher_sum`` sums."""
+    return int(np.count_nonzero(is_known(teacher).any(axis=-1)))

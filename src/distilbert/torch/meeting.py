@@ -1,0 +1,126 @@
+"""Where a teacher meets its pupil: what it says of examples, however it takes text to pieces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilbert.core.data.sources import known_kind
+from distilbert.core.data.token_rows import Array, TokenRows
+from distilbert.core.progress import Progress, silent
+from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.sequence_classification import SequenceClassification
+from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
+from distilbert.errors import ConfigError
+from distilbert.torch.predictor import Predictor
+from distilbert.torch.task_teachers import open_teacher
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher said.
+
+    Attributes:
+        lots: the examples that are learnt from: labelled ones, and unlabelled ones if there are any.
+        rows: the pupil's items of each lot.
+        soft: of each item of all lots the teacher's logits, or None without a teacher.
+        labelled: its answers to the labelled texts, where they have one label each.
+        gold: its answers to what both are judged by, where it was asked.
+        facts: of the teacher.
+        account: what asking it came to.
+    """
+
+    lots: list[Examples]
+    rows: list[TokenRows]
+    soft: list[Array] | None = None
+    labelled: Targets | None = None
+    gold: Targets | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    account: Mapping[str, Any] = field(default_factory=dict)
+
+
+def taught(
+    teacher: str | Path | Teacher | None,
+    pupil: Predictor,
+    lots: list[Examples],
+    judged: Examples | None,
+    *,
+    recipe: Finetuning,
+    device: str,
+    rehearsed: bool = False,
+    progress: Progress = silent,
+) -> Taught:
+    """Ask a teacher about examples; it is not held beyond that.
+
+    Args:
+        teacher: of single texts with one label each, whatever ``open_teacher`` takes; of another task, a
+            model that was fine-tuned for it. None for none.
+        pupil: whose items the answers are to meet.
+        lots: labelled examples, and unlabelled ones if there are any.
+        judged: what both are judged by.
+        recipe: has the temperature.
+        device: of a model.
+        rehearsed: a teacher that is paid for is not asked.
+        progress: told of every batch.
+
+    Raises:
+        ConfigError: it is of another task, or has other labels.
+        CheckpointError: its folder cannot be read.
+        DataError: it answers nothing.
+    """
+    if teacher is None:
+        return Taught(lots, [pupil.rows(lot) for lot in lots])
+    if isinstance(pupil.task, SequenceClassification) and pupil.task.single:
+        labels = pupil.task.labels
+        opened = open_teacher(teacher, labels=labels, device=device, precision=recipe.precision)
+        lessons = Teaching.of(
+            Unasked() if rehearsed and opened.paid else opened,
+            labels,
+            labelled=lots[0].columns["text"],
+            unlabelled=lots[1].columns["text"] if lots[1:] else [],
+            gold=None if judged is None else judged.columns["text"],
+            progress=progress,
+        )
+        heard = [Examples(lot.task, {"text": lessons.unlabelled[0]}, lot.source) for lot in lots[1:]]
+        lots = [lots[0], *heard]
+        soft = np.where(lessons.all.known[:, None], lessons.all.logits, np.float32(np.nan))
+        rows = [pupil.rows(lot) for lot in lots]
+        return Taught(lots, rows, list(soft), lessons.labelled, lessons.gold, lessons.facts, lessons.account)
+    if not isinstance(teacher, str | Path) or (known_kind(Path(teacher)) and not Path(teacher).is_dir()):
+        raise ConfigError(
+            "Only single texts with one label each can be taught by what is no model.",
+            received=f"{teacher if isinstance(teacher, str | Path) else type(teacher).__name__} "
+            f"for {pupil.task.name}{' of pairs' * (not pupil.task.single)}",
+            remedy="Name a fine-tuned folder as the teacher.",
+        )
+    return _by_model(teacher, pupil, lots, recipe=recipe, device=device, progress=progress)
+
+
+def _by_model(
+    teacher: str | Path,
+    pupil: Predictor,
+    lots: list[Examples],
+    *,
+    recipe: Finetuning,
+    device: str,
+    progress: Progress,
+) -> Taught:
+    """Answers of a model that was fine-tuned for the same task: it reads everything its own way."""
+    task = pupil.task
+    opened = Predictor.open(teacher, device=device, precision=recipe.precision)
+    order = task.matching(opened.task)
+    rows = [pupil.rows(lot) for lot in lots]
+    soft, lost = [], 0
+    for lot, items in zip(lots, rows, strict=True):
+        asked = task.asked(lot, items)
+        own = opened.rows(asked)
+        logits = opened.item_logits(own, stage="ask the teacher", progress=progress)
+        logits = [np.ascontiguousarray(item[..., order]) for item in logits] if order else logits
+        soft += task.met(logits, own, lot, items, temperature=recipe.temperature)
+        lost += int(np.count_nonzero(own.dropped))
+    silent_of = sum(not np.isfinite(item).any() for item in soft)
+    facts = {"kind": "fine-tuned model", "cut_to_max_length": lost, "unanswered": silent_of}
+    return Taught(lots, rows, soft, facts=facts)

@@ -1,0 +1,148 @@
+"""A fine-tuned folder, opened: examples in, logits and answers out, whatever its task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
+from distilbert.core.data.collate import length_sorted_batches
+from distilbert.core.data.token_rows import Array, TokenRows
+from distilbert.core.facts import read_facts
+from distilbert.core.hub import local_folder
+from distilbert.core.parameters import Head, manifest
+from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.reading import Table, as_examples, task_of_folder
+from distilbert.core.tasks.task import Answered, Task
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.errors import CheckpointError
+from distilbert.torch.answering import batch_of, cut, logits_of, new_model
+from distilbert.torch.device import autocast, pick_device
+from distilbert.torch.folders import open_folder
+from distilbert.torch.pretrained import PreTrainedModel
+
+#: What each head is for, in a sentence about folders that lack it.
+_DOES = {
+    Head.SEQUENCE_CLASSIFICATION: "classify",
+    Head.MULTIPLE_CHOICE: "choose",
+    Head.TOKEN_CLASSIFICATION: "tag words",
+    Head.QUESTION_ANSWERING: "find answers",
+}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A fine-tuned model with its tokenizer, its task, and the length its texts are cut to.
+
+    Attributes:
+        model: on its device, in eval mode.
+        tokenizer: of the same folder.
+        task: what it was trained for.
+        max_length: in tokens; what becomes of longer texts is the task's to say.
+        precision: as in a recipe.
+    """
+
+    model: PreTrainedModel
+    tokenizer: DistilBertTokenizerFast
+    task: Any
+    max_length: int
+    precision: str = "fp32"
+
+    @classmethod
+    def open(cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32") -> Self:
+        """From a fine-tuned BERT or DistilBERT: its folder, or its name on a hub.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or the model was never fine-tuned.
+            ConfigError: the folder is another kind of model's.
+        """
+        folder = local_folder(folder)
+        config, tokenizer = open_folder(folder)
+        facts = read_facts(folder)
+        task: Task | None = None
+        head = Head.SEQUENCE_CLASSIFICATION
+        if "task" in facts or not _is_language_model(config.architectures):
+            task = task_of_folder(config, facts, folder=folder)
+            head = task.head
+        parameters = manifest(config, head)
+        missing = survey(folder, parameters, config).missing
+        require_encoder(folder, missing, config, head)
+        if missing or task is None:
+            without = listed(file_names(missing, parameters)) if missing else "a task"
+            raise CheckpointError(
+                f"Only a fine-tuned folder can {_DOES[head]}.",
+                received=f"{folder} without {without}",
+                remedy=f"Train it first: distilbert finetune --model {folder} --train DATA --out DIR",
+            )
+        model = new_model(head, config)
+        model.load(folder, dtype=torch.float32)
+        longest = min(config.max_position_embeddings, tokenizer.model_max_length)
+        model.to(pick_device(device)).eval()
+        return cls(model, tokenizer, task, min(facts.get("max_length", longest), longest), precision)
+
+    def rows(self, examples: Examples) -> TokenRows:
+        """The items that examples become."""
+        rows: TokenRows = self.task.encode(self.tokenizer, examples, max_length=self.max_length)
+        return rows
+
+    def item_logits(
+        self,
+        rows: TokenRows,
+        *,
+        batch_size: int = 32,
+        stage: str = "predict",
+        progress: Progress = silent,
+    ) -> list[Array]:
+        """The logits of each item.
+
+        Args:
+            rows: of the items.
+            batch_size: items in memory at once.
+            stage: the name under which progress is reported.
+            progress: told of every batch.
+
+        Raises:
+            CheckpointError: the model's answer is no number.
+        """
+        found: list[Any] = [None] * len(rows)
+        done = 0
+        with torch.inference_mode(), autocast(self.model.device, self.precision):
+            for items in length_sorted_batches(rows.lengths, batch_size=batch_size):
+                given = batch_of(rows, items, self.model, self.tokenizer.pad_token_id)
+                logits = logits_of(self.task, self.model, given).cpu().numpy()
+                for item, own in zip(items, cut(self.task, logits, given), strict=True):
+                    found[item] = own
+                done += len(items)
+                progress(stage, done, len(rows), {})
+        wrong = next((i for i, own in enumerate(found) if not np.isfinite(own).all()), None)
+        if wrong is not None:
+            raise CheckpointError(
+                "A classifier's logits must be finite.",
+                received=f"others for text {wrong}",
+                remedy="Train the model again, with a lower learning rate.",
+            )
+        return found
+
+    def answers(self, table: Table, *, progress: Progress = silent) -> Sequence[Answered]:
+        """An answer for each example: of ``read_examples(path, labelled=False)``, or of rows, each a
+        dictionary.
+
+        Raises:
+            DataError: they are none of this model's task.
+        """
+        return self.answers_and_cut(table, progress=progress)[0]
+
+    def answers_and_cut(self, table: Table, *, progress: Progress = silent) -> tuple[Sequence[Answered], int]:
+        """The same, and how many items were cut to ``max_length``."""
+        examples = as_examples(table, task=self.task.name, labelled=False)
+        rows = self.rows(examples)
+        logits = self.item_logits(rows, progress=progress)
+        return self.task.answers(logits, examples, rows), int(np.count_nonzero(rows.dropped))
+
+
+def _is_language_model(architectures: Sequence[str] | None) -> bool:
+    return any("MaskedLM" in name or name.endswith("Model") for name in architectures or ())
