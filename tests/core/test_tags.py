@@ -65,9 +65,44 @@ def test_spans_survive_their_tags(scheme: str) -> None:
         assert list(spans(tags_of(found, 20, scheme=scheme))) == found
 
 
+def by_the_conll_rules(tags: list[str]) -> list[tuple[str, int, int]]:
+    """The published evaluation's own conditions, one by one (conlleval, with E and S)."""
+    found, begin = [], 0
+    before, label_before = "O", ""
+    for i, tag in enumerate([*tags, "O"]):
+        kind, label = tag[0], tag[2:]
+        ends = (
+            before in ("E", "S")
+            or (before in ("B", "I") and kind in ("B", "S", "O"))
+            or (before != "O" and label_before != label)
+        )
+        begins = (
+            kind in ("B", "S")
+            or (before in ("E", "S", "O") and kind in ("E", "I"))
+            or (kind != "O" and label_before != label)
+        )
+        if ends:
+            found.append((label_before, begin, i))
+        if begins:
+            begin = i
+        before, label_before = kind, label
+    return found
+
+
+def test_entities_are_those_of_the_conll_evaluation() -> None:
+    rng = np.random.default_rng(1)
+    tags = ["O", *(f"{kind}-{name}" for kind in "BIES" for name in ("x", "y"))]
+    for _ in range(500):
+        text = [str(rng.choice(tags)) for _ in range(12)]
+        assert [tuple(span) for span in spans(text)] == by_the_conll_rules(text)
+
+
 def test_entities_are_seqevals() -> None:
     """On any tags, also those that no scheme would write."""
-    seqeval = pytest.importorskip("seqeval.metrics.sequence_labeling", reason="seqeval is not installed")
+    seqeval = pytest.importorskip(
+        "seqeval.metrics.sequence_labeling",
+        reason="seqeval is no part of [dev]: pip install --use-pep517 --no-deps seqeval",
+    )
     from distilbert.core.tasks.metrics import span_f1, span_precision, span_recall
 
     rng = np.random.default_rng(0)

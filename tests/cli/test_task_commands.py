@@ -1,0 +1,143 @@
+"""Every task from the command line: what is printed of it, and what is refused in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small_files import write_teacher
+from task_files import KINDS, asked, pairs, write_rows
+
+from distilbert.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bert, a table of each kind, and what two steps make of it."""
+    root = tmp_path_factory.mktemp("work")
+    write_teacher(root / "bert", layers=1)
+    for kind, rows in KINDS.items():
+        write_rows(root / f"{kind}.jsonl", rows(40, seed=1))
+        command = [
+            "finetune",
+            "--model",
+            str(root / "bert"),
+            "--train",
+            str(root / f"{kind}.jsonl"),
+            "--quiet",
+        ]
+        assert main([*command, "--steps", "2", "--max-length", "32", "--out", str(root / kind)]) == 0
+    return root
+
+
+@pytest.fixture
+def here(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for path in work.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_needs_nothing_else(kind: str, here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["evaluate", "--model", kind, "--data", f"{kind}.jsonl", "--quiet", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["rows"] == 40
+    assert main(["evaluate", "--model", kind, "--data", f"{kind}.jsonl", "--quiet"]) == 0
+    said = capsys.readouterr().out
+    for name in (name for name, found in scores.items() if isinstance(found, dict)):
+        assert f"{name}  {scores[name]['value']:.4f}" in said
+    assert main(["predict", "--model", kind, "--file", f"{kind}.jsonl", "--quiet", "--json"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(answers) == 40
+    assert main(["predict", "--model", kind, "--file", f"{kind}.jsonl", "--quiet"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 40
+
+
+def test_columns_by_flag_and_rows_as_words(here: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [{"one": row["text_a"], "two": row["text_b"], "says": row["label"]} for row in pairs(40)]
+    write_rows(here / "other.jsonl", rows)
+    command = "evaluate --model pairs --data other.jsonl --columns text_a=one,text_b=two,label=says --quiet"
+    assert main(command.split()) == 0
+    capsys.readouterr()
+    row = '{"text_a": "ball", "text_b": "soup"}'
+    assert main(["predict", "--model", "pairs", row, row, "--quiet"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.split("\t")[2:] == ["ball", "soup"]
+
+
+REFUSED = {
+    "one text for a pair": ('predict --model pairs {"text":"ball"}', "trained on pairs reads two texts"),
+    "no object": (
+        "predict --model pairs ball",
+        "JSON object with text, text_b. Received: 'ball' as number 1",
+    ),
+    "no such column": (
+        "finetune --model bert --train pairs.jsonl --columns text_a=x,text_b=text_b --out new",
+        "a column named x. Received: columns text_a, text_b, label in pairs.jsonl",
+    ),
+    "no such name of a column": (
+        "finetune --model bert --train pairs.jsonl --columns txt=x --out new",
+        "are called text, text_a, text_b, label. Received: txt",
+    ),
+    "types that are mixed": (
+        "finetune --model bert --train mixed.jsonl --out new",
+        "of one type. Received: 1 (a whole number) at line 1, and 'x' (text) at line 2 of mixed.jsonl",
+    ),
+    "tags that are too few": (
+        "finetune --model bert --train short.jsonl --out new",
+        "Received: 2 words and 1 tags at line 2 of short.jsonl",
+    ),
+    "answers elsewhere": (
+        "finetune --model bert --train misplaced.jsonl --out new",
+        "Received: 1 that do not, the first",
+    ),
+    "another task's table": (
+        "evaluate --model scored --data several.jsonl",
+        "a number to learn. Received: ['sport'] as labels at line 1 of several.jsonl",
+    ),
+    "a label that was not learnt": (
+        "evaluate --model pairs --data unseen.jsonl",
+        "Received: chess in the evaluation data, first in row 1, line 1 of unseen.jsonl",
+    ),
+    "a teacher of another task": (
+        "finetune --model bert --teacher pairs --train scored.jsonl --out new",
+        "must answer with a number",
+    ),
+    "threshold that is none": ("predict --model odd {}", "null_threshold must be a number"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_input_is_one_sentence(name: str, here: Path, capsys: pytest.CaptureFixture) -> None:
+    import shutil
+
+    write_rows(here / "mixed.jsonl", [{"text": "a", "label": 1}, {"text": "b", "label": "x"}])
+    tagged = [{"tokens": ["a", "b"], "tags": ["O", "B-x"]}, {"tokens": ["a", "b"], "tags": ["O"]}]
+    write_rows(here / "short.jsonl", tagged)
+    rows = [row for row in asked(9) if row["answers"]]
+    rows[1]["answers"][0]["answer_start"] += 1
+    write_rows(here / "misplaced.jsonl", rows)
+    write_rows(here / "unseen.jsonl", [{**pairs(1)[0], "label": "chess"}])
+    shutil.copytree(here / "asked", here / "odd")
+    facts = json.loads((here / "odd" / "distilbert.json").read_text())
+    facts["task"]["null_threshold"] = "high"
+    (here / "odd" / "distilbert.json").write_text(json.dumps(facts))
+    command, sentence = REFUSED[name]
+    assert main([*command.split(" "), "--quiet"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert sentence in said.err
+    assert not (here / "new").exists()
+
+
+def test_misplaced_answers_may_be_dropped(here: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [row for row in asked(20) if row["answers"]]
+    rows[1]["answers"][0]["answer_start"] += 1
+    write_rows(here / "misplaced.jsonl", rows)
+    command = (
+        "finetune --model bert --train misplaced.jsonl --misplaced drop --steps 1 --max-length 32 --out new"
+    )
+    assert main([*command.split(), "--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["labelled"] == len(rows) - 1
