@@ -48,7 +48,10 @@ VALUES = {
     "hidden_layers": ("0:1,1:3", ((0, 1), (1, 3))), "relation_weight": ("1.7", 1.7),
     "relation_heads": ("2", 2), "relation_layer": ("1", 1), "freeze_positions": ("", True),
     "held_out": ("33", 33), "judge_every": ("44", 44), "checkpoint_every": ("55", 55),
-    "compile": ("", True),
+    "compile": ("", True), "class_weights": ("balanced", "balanced"), "eval_share": ("0.3", 0.3),
+    "looks_per_epoch": ("4", 4.0), "look_examples": ("66", 66), "best_by": ("macro_f1", "macro_f1"),
+    "patience": ("9", 9), "freeze": ("1", "1"), "layer_rate_decay": ("0.9", 0.9), "lora_rank": ("8", 8),
+    "lora_alpha": ("8", 8.0), "lora_dropout": ("0.1", 0.1), "lora_at": ("attention", "attention"),
 }  # fmt: skip
 
 

@@ -37,6 +37,14 @@ _FIELDS: dict[str, dict[str, str]] = {
         "max_grad_norm": "gradients are scaled down to this norm",
         "dropout": "while training, everywhere (the model's own)",
     },
+    "what learns": {
+        "freeze": "what does not: none, embeddings, or a number of the lowest layers",
+        "layer_rate_decay": "each layer learns at this share of the rate of the one above it",
+        "lora_rank": "of adapters that learn in the place of layers; 0 is without",
+        "lora_alpha": "what they add is multiplied with this over their rank",
+        "lora_dropout": "of what they read",
+        "lora_at": "where they stand: attention, or all of a layer",
+    },
     "hidden words": {
         "masking": "what is hidden together: token, word or span",
         "mask_rate": "share of the tokens that is hidden",
@@ -45,6 +53,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "smoothing": "how strongly rare words are hidden more often; 0 not at all",
     },
     LOSSES: {
+        "class_weights": "balanced lets rare labels count as much as frequent ones; none",
         "label_weight": "of the true labels; 0 leaves a term out, here and below",
         "teacher_weight": "of the divergence from a teacher's answers",
         "masked_lm_weight": "of the hidden words themselves; 0 leaves a term out, here and below",
@@ -66,6 +75,11 @@ _FIELDS: dict[str, dict[str, str]] = {
     "looks and copies": {
         "held_out": "sequences that are only judged by",
         "judge_every": "steps between two looks at them",
+        "eval_share": "of the examples, to judge by where there is no --eval (0.1 if enough)",
+        "looks_per_epoch": "how often the model is judged; the best one is kept",
+        "look_examples": "that a look takes of those to judge by",
+        "best_by": "the metric that decides (the task's first)",
+        "patience": "looks without a better one that end the run; 0 is never",
         "checkpoint_every": "steps between copies to go on from",
     },
 }

@@ -49,6 +49,18 @@ def layer_pairs(name: str, value: Any) -> str | tuple[tuple[int, int], ...]:
     return pairs
 
 
+def frozen_layers(name: str, value: Any) -> str:
+    """How much of an encoder does not learn; how many layers there are shows when the model is known."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if text in ("none", "embeddings") or re.fullmatch(r"\d{1,4}", text):
+        return text
+    raise ConfigError(
+        f"{name} must be none, embeddings, or a number of layers.",
+        received=f"{name}={value!r:.80}",
+        remedy="Choose embeddings, or a number such as 3: the embeddings and the lowest three layers.",
+    )
+
+
 _RULES: dict[str, Rule] = {
     "seed": rules.integer(0, 2**63 - 1),
     "epochs": rules.number(1e-12, 1e6),
@@ -96,6 +108,18 @@ _RULES: dict[str, Rule] = {
     "teacher_weight": _not_negative,
     "doc_stride": rules.integer(0),
     "null_threshold": rules.number(-1e6, 1e6),
+    "class_weights": rules.one_of(("none", "balanced")),
+    "eval_share": rules.optional(rules.number(0, 1, below=True)),
+    "looks_per_epoch": _not_negative,
+    "look_examples": rules.integer(1),
+    "best_by": rules.optional(rules.text),
+    "patience": rules.integer(0),
+    "freeze": frozen_layers,
+    "layer_rate_decay": rules.number(1e-6, 1),
+    "lora_rank": rules.integer(0, 4096),
+    "lora_alpha": _positive,
+    "lora_dropout": rules.number(0, 1, below=True),
+    "lora_at": rules.one_of(("attention", "all")),
 }
 
 
@@ -293,6 +317,22 @@ class Finetuning(Training):
         doc_stride: of questions: tokens that neighbouring windows of a context share.
         null_threshold: of questions that may have no answer: none is told where its score is above the best
             answer's by more than this.
+        class_weights: "balanced" weighs each label by one over its share of the answers, so that rare ones
+            count as much as frequent ones (King and Zeng 2001); "none" counts all answers alike.
+        eval_share: of the examples that are judged by and not learnt from, where no others are given; 0 is
+            none, None a tenth, where that is twenty or more.
+        looks_per_epoch: how often the model is judged by examples that are not learnt from; the weights of
+            the best look are kept, the last ones where there are none.
+        look_examples: that a look takes of those, always the same; the finished model is judged by all.
+        best_by: the metric that decides; None is the first one of the task.
+        patience: so many looks without a better one end the run; 0 is never.
+        freeze: what does not learn: "none", "embeddings", or a number of layers, with the embeddings.
+        layer_rate_decay: each layer learns at this share of the rate of the one above it, down from the head.
+        lora_rank: of low-rank adapters beside the layers, which then learn in their place, and are added to
+            them on saving (Hu et al. 2021); 0 is without.
+        lora_alpha: what they add is multiplied with this over their rank.
+        lora_dropout: of what they read.
+        lora_at: where they stand: at the projections of the "attention", or at "all" of a layer.
     """
 
     unlabelled_batch_size: int = 32
@@ -301,6 +341,18 @@ class Finetuning(Training):
     temperature: float = 2.0
     doc_stride: int = 128
     null_threshold: float = 0.0
+    class_weights: str = "none"
+    eval_share: float | None = None
+    looks_per_epoch: float = 2.0
+    look_examples: int = 1000
+    best_by: str | None = None
+    patience: int = 3
+    freeze: str = "none"
+    layer_rate_decay: float = 1.0
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.0
+    lora_at: str = "all"
 
 
 def _read_file(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

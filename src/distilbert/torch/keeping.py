@@ -12,6 +12,7 @@ from distilbert.core.copies import Copies
 from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import CheckpointError
+from distilbert.torch.adapters import has_adapters
 from distilbert.torch.processes import Alone
 from distilbert.torch.tensors import as_array, as_tensor
 from distilbert.torch.train import Course
@@ -52,6 +53,11 @@ class RunKeeper:
                     arrays[f"{what}/{name}"] = memory
             for name, parameter in course.extra.named_parameters():
                 arrays[f"extra/{name}"] = parameter
+            if has_adapters(course.model):
+                # The folder has them merged, from which they cannot be told any more.
+                arrays |= {f"model/{n}": p for n, p in course.model.named_parameters() if p.requires_grad}
+            if course.selection is not None:
+                arrays |= {f"best/{name}": x for name, x in course.selection.weights.items()}
             with self._copies.new(step, {**self._facts, "log": asdict(course.log)}) as folder:
                 self._save(folder, {"step": step})
                 write_safetensors(folder / STATE_FILE, {n: as_array(array) for n, array in arrays.items()})
@@ -62,8 +68,9 @@ class RunKeeper:
         if self._copies.found is None:
             return
         folder, facts = self._copies.found.folder, self._copies.found.facts
-        report = course.model.load(folder, dtype=course.model.dtype)
-        if report.missing:
+        adapted = has_adapters(course.model)
+        report = None if adapted else course.model.load(folder, dtype=course.model.dtype)
+        if report is not None and report.missing:
             raise CheckpointError(
                 "A checkpoint must hold the whole model.",
                 received=f"{folder}, without {len(report.missing)} of its parameters",
@@ -71,6 +78,12 @@ class RunKeeper:
             )
         device = course.model.device
         with SafetensorsFile(folder / STATE_FILE) as file:
+            for name, parameter in course.model.named_parameters():
+                if adapted and parameter.requires_grad:
+                    with torch.no_grad():
+                        parameter.copy_(as_tensor(file[f"model/{name}"]))
+                if course.selection is not None and f"best/{name}" in file.shapes:
+                    course.selection.weights[name] = as_tensor(file[f"best/{name}"]).to(device)
             for name, parameter in course.extra.named_parameters():
                 with torch.no_grad():
                     parameter.copy_(as_tensor(file[f"extra/{name}"]))

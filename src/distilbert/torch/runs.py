@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import statistics
 import sys
 import time
@@ -21,12 +22,14 @@ from distilbert.core.recipe import Training
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
+from distilbert.torch.adapters import merged
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding, of_course
 from distilbert.torch.folders import save_folder
 from distilbert.torch.keeping import RunKeeper
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added, processes
+from distilbert.torch.selecting import Selection
 from distilbert.torch.tracking import require_tracker, tracked
 from distilbert.torch.train import Objective, judge, train
 
@@ -57,6 +60,8 @@ class Job:
     facts: dict[str, Any] = field(default_factory=dict)
     #: Adds what is known only after the training, such as scores.
     conclude: Callable[[], dict[str, Any]] = dict
+    #: Looks in between, and the best weights.
+    selection: Selection | None = None
     #: What is likely wrong with it.
     examine: Callable[[], Sequence[Finding]] = tuple
 
@@ -130,7 +135,7 @@ def complete(
             if first and copies.found is None:
                 for finding in job.examine():
                     logger.warning("%s", finding)
-            noted = json.loads(json.dumps({**facts, "weights": fingerprint(job.model.arrays())}))
+            noted = json.loads(json.dumps({**facts, "weights": fingerprint(merged(job.model).arrays())}))
             total_steps = _total_steps(job, copies, noted, started, budget, together)
             keeper = RunKeeper(
                 copies, partial(_save, job, facts), {"run": noted, "total_steps": total_steps}, together
@@ -146,11 +151,13 @@ def complete(
                     keeper=keeper,
                     processes=together,
                     watch=watch,
+                    selection=job.selection,
                 )
             if first:
                 for finding in of_course(log):
                     logger.warning("%s", finding)
-        results: dict[str, Any] = {"training": log.facts(), "parameters": job.model.num_parameters()}
+        training = {**log.facts(), **(job.selection.facts(log) if job.selection is not None else {})}
+        results: dict[str, Any] = {"training": training, "parameters": _parameters(job.model)}
         if first:
             with new_folder(out, force=force) as folder:
                 results |= {**job.conclude(), "seconds": round(time.perf_counter() - started, 2)}
@@ -167,18 +174,28 @@ def rehearse(
     with _seeded(recipe.seed):
         job = prepare(pick_device(device))
         per_step, judging = _measured(job, Alone(job.model.device), progress)
-    looks = 2 + job.total_steps // getattr(recipe, "judge_every", job.total_steps)
+    looks = 2 + job.total_steps // (_every(job) or job.total_steps)
     return Plan(
         steps=job.total_steps,
         seconds_per_step=per_step,
         expected_seconds=per_step * job.total_steps + looks * judging,
-        parameters=job.model.num_parameters(),
+        parameters=_parameters(job.model),
         peak_memory_bytes=_peak_memory(job.model.device),
     )
 
 
 def _save(job: Job, facts: Mapping[str, Any], folder: Path, more: Mapping[str, Any]) -> None:
-    save_folder(folder, job.model, job.tokenizer, {**facts, **more})
+    save_folder(folder, merged(job.model), job.tokenizer, {**facts, **more})
+
+
+def _parameters(model: PreTrainedModel) -> int:
+    """How many the folder has."""
+    return sum(math.prod(parameter.shape) for parameter in model.manifest if not parameter.tied_to)
+
+
+def _every(job: Job) -> int | None:
+    """Steps between two looks, if there are any."""
+    return getattr(job.recipe, "judge_every", None) if job.selection is None else job.selection.every
 
 
 def _total_steps(
@@ -196,7 +213,7 @@ def _total_steps(
     if budget is None:
         return job.total_steps
     per_step, judging = _measured(job, together, silent)
-    every = getattr(job.recipe, "judge_every", None) if judging else None
+    every = _every(job) if judging else None
     left = budget - (time.perf_counter() - started) - 2 * judging
     steps = int(_USED_SHARE * left / (per_step + (judging / every if every else 0.0)))
     # The first process's clock is everyone's.
@@ -229,6 +246,8 @@ def _measured(job: Job, together: Alone, progress: Progress) -> tuple[float, flo
         )
         started = time.perf_counter()
         judge(job.objective, job.recipe, TrainingLog(), 0, together)
+        if job.selection is not None:
+            job.selection.seen()
         judging = time.perf_counter() - started
     with torch.no_grad():
         for parameter, was in zip(learning, before, strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distilbert.core.layer_rates import rate_factor
 from distilbert.core.perplexity import perplexities
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
@@ -23,6 +24,7 @@ from distilbert.torch.compiling import compiled
 from distilbert.torch.device import autocast, peak_flops
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added
+from distilbert.torch.selecting import Selection
 from distilbert.torch.tracking import Watch, unwatched
 
 #: By term of the loss, or by what is judged: a sum over rows, without a gradient.
@@ -81,6 +83,7 @@ class Course:
     extra: nn.Module
     optimiser: torch.optim.Optimizer
     log: TrainingLog
+    selection: Selection | None = None
 
     @property
     def done(self) -> int:
@@ -110,6 +113,7 @@ def train(
     stop_after: int | None = None,
     processes: Alone | None = None,
     watch: Watch = unwatched,
+    selection: Selection | None = None,
 ) -> TrainingLog:
     """Train the objective's model in place and leave it in eval mode.
 
@@ -125,6 +129,7 @@ def train(
         stop_after: leave the schedule after so many steps, to measure their speed.
         processes: those that learn together.
         watch: told of every step and every look, too, with all there is to say.
+        selection: looks in between, keeps the best weights, and may end the run early.
 
     Raises:
         ConfigError: no term of the loss has a weight.
@@ -139,7 +144,9 @@ def train(
             received=", ".join(f"{name} 0" for name in objective.weights),
             remedy="Give one of them a weight in the recipe, or name a teacher.",
         )
-    course = Course(model, objective.extra, _optimiser(objective, recipe, new_weights), TrainingLog())
+    selection = None if stop_after else selection
+    optimiser = _optimiser(objective, recipe, new_weights)
+    course = Course(model, objective.extra, optimiser, TrainingLog(), selection)
     log, saved = course.log, None
     if keeper is not None:
         keeper.restore(course)
@@ -181,8 +188,14 @@ def train(
             if judge_every and not stop_after and (step % judge_every == 0 or step == total_steps):
                 processes.refresh()
                 judge(objective, recipe, log, step, processes)
+            goes_on = True
+            if selection is not None and selection.is_due(step, total_steps):
+                processes.refresh()
+                goes_on = selection.look(log, step, processes)
             watch(log)
             progress(stage, step, total_steps, log.now())
+            if not goes_on:
+                break
         processes.refresh()
         model.eval()
         learner.eval()
@@ -191,7 +204,9 @@ def train(
             with torch.no_grad():
                 last, _ = _accumulate(learner, weights, batches[:1], recipe, processes)
             if not all(map(math.isfinite, last.values())):
-                raise _not_finite(f"after step {total_steps}", last, None, recipe, saved)
+                raise _not_finite(f"after step {course.done}", last, None, recipe, saved)
+        if selection is not None:
+            selection.put_back()
     return log
 
 
@@ -319,18 +334,22 @@ def _optimiser(objective: Objective, recipe: Training, new_weights: Collection[s
     """AdamW (Loshchilov and Hutter 2019); the manifest's roles say what decays."""
     model = objective.model
     decays = {parameter.key for parameter in model.manifest if parameter.role.decays}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
+    layer_decay = getattr(recipe, "layer_rate_decay", 1.0)
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in (*model.named_parameters(), *objective.extra.named_parameters(prefix="extra")):
         if parameter.requires_grad:
-            groups[name in decays, name in new_weights].append(parameter)
+            factor = rate_factor(name, model.config, decay=layer_decay)
+            if name in new_weights:
+                factor *= recipe.new_weights_rate
+            groups[name in decays, factor].append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "weight_decay": recipe.weight_decay if decaying else 0.0,
-                "lr": recipe.learning_rate * (recipe.new_weights_rate if new else 1.0),
+                "lr": recipe.learning_rate * factor,
             }
-            for (decaying, new), parameters in groups.items()
+            for (decaying, factor), parameters in groups.items()
         ],
         lr=recipe.learning_rate,
         betas=recipe.adam_betas,
