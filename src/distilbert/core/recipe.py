@@ -184,6 +184,15 @@ class Training:
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    def as_toml(self) -> str:
+        """A file of the fields, which ``read`` reads; those that are None it leaves out."""
+        lines = []
+        for name, value in self.facts().items():
+            if value is not None:
+                # TOML writes flags, numbers, texts and lists of them as JSON does.
+                lines.append(f"{name} = {json.dumps(value)}")
+        return "\n".join(lines) + "\n"
+
     @classmethod
     def read(cls, name: str | Path) -> Self:
         """A named recipe, or one from a .toml or .json file that holds some of the fields.

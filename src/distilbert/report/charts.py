@@ -95,6 +95,28 @@ def interval_chart(rows: Mapping[str, tuple[float, float, float]], *, x: str) ->
         return _svg(figure, f"{x} with 95% intervals: {listed}")
 
 
+def dot_chart(
+    groups: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, log: bool = False
+) -> str:
+    """A dot for each pair of numbers, in a colour for each group.
+
+    Args:
+        groups: a name, and its pairs.
+        x: what the first numbers are.
+        y: what the second ones are.
+        log: a logarithmic scale of the first.
+    """
+    with _figure(5.2, 2.6) as (figure, axes):
+        for (name, points), colour in zip(groups.items(), COLOURS, strict=False):
+            axes.plot(*zip(*points, strict=True), "o", color=colour, alpha=0.8, markersize=5, label=name)
+        if log:
+            axes.set_xscale("log")
+        axes.set(xlabel=x, ylabel=y)
+        axes.grid(alpha=0.15, color=_INK, linewidth=0.6)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), borderaxespad=0)
+        return _svg(figure, f"{y} over {x}: {', '.join(groups)}")
+
+
 class _figure:
     """A figure in this module's style, without the interpreter's global plotting state."""
 
