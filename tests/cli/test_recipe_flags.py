@@ -51,7 +51,7 @@ VALUES = {
     "compile": ("", True), "class_weights": ("balanced", "balanced"), "eval_share": ("0.3", 0.3),
     "looks_per_epoch": ("4", 4.0), "look_examples": ("66", 66), "best_by": ("macro_f1", "macro_f1"),
     "patience": ("9", 9), "freeze": ("1", "1"), "layer_rate_decay": ("0.9", 0.9), "lora_rank": ("8", 8),
-    "lora_alpha": ("8", 8.0), "lora_dropout": ("0.1", 0.1), "lora_at": ("attention", "attention"),
+    "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "lora_at": ("attention", "attention"),
 }  # fmt: skip
 
 

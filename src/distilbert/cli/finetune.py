@@ -9,11 +9,14 @@ model on a server; with --eval both are judged, and how often they agree.
   distilbert finetune --model student/ --train train.csv --eval test.csv --out classifier/
   distilbert finetune --model student/ --train train.csv --teacher big/ --unlabelled more.txt --out small/
   distilbert finetune --model student/ --train train.csv --teacher labels.jsonl --eval test.csv --out small/
+  distilbert finetune --model student/ --train train.csv --eval test.csv --seeds 5 --keep median --out one/
 """
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
+from distilbert.cli import managed
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
@@ -28,6 +31,7 @@ from distilbert.cli.recipe_flags import add_recipe, read_recipe
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, add_misplaced, add_task, read_table
 from distilbert.cli.teacher_flags import add_teacher, read_teacher
 from distilbert.core.data.sources import read_texts
+from distilbert.core.facts import read_facts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import task_named
@@ -50,6 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_label_column(parser)
     add_misplaced(parser)
     add_output(parser, what="the model")
+    group = parser.add_argument_group("seeds")
+    group.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds to compare (%(default)s)")
+    group.add_argument(
+        "--keep",
+        choices=("best", "median"),
+        default="best",
+        help="which of their models is kept (%(default)s)",
+    )
+    group = parser.add_argument_group("managed jobs")
+    group.add_argument(
+        managed.FLAG,
+        action="store_true",
+        help="take --model, --train, --eval, --out and hyperparameters from the environment of a training "
+        "job of SageMaker or Vertex AI, go on where one was interrupted, put the model where it belongs",
+    )
     add_recipe(parser, Finetuning)
     add_run(parser)
     add_machine(parser)
@@ -57,7 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.finetune import Finetuner
+    from distilbert.torch.seeds import run_seeds
 
+    if args.managed and managed.is_done(args.out):
+        display.result(
+            f"{managed.deliver(args.out)}: delivered, of a run that had ended.", read_facts(args.out)
+        )
+        return
     teacher = read_teacher(args)
     train = read_table(args, args.train, task=args.task)
     judged = read_table(args, args.eval, task=train.task) if args.eval else None
@@ -74,7 +99,12 @@ def run(args: argparse.Namespace, display: Display) -> None:
         plan = finetuner.rehearse(train, unlabelled=unlabelled, evaluate=judged)
         show_plan(plan.facts(), display)
         return
-    done = finetuner.run(train, unlabelled=unlabelled, evaluate=judged, **how_to_run(args))
+    how = {"unlabelled": unlabelled, "evaluate": judged, **how_to_run(args)}
+    if args.seeds > 1:
+        done = run_seeds(finetuner, train, seeds=args.seeds, keep=args.keep, **how)
+    else:
+        done = finetuner.run(train, **how)
+    place = managed.deliver(args.out) if args.managed and _is_first() else args.out
     write_report(args, done)
     facts = done.facts
     score = ""
@@ -82,15 +112,26 @@ def run(args: argparse.Namespace, display: Display) -> None:
         name, first = next(iter(facts["evaluation"].items()))
         score = (
             f" {name.replace('_', ' ').capitalize()} {first['value']:.3f} "
-            f"(95% interval {first['low']:.3f} to {first['high']:.3f}) on {args.eval}."
+            f"(95% interval {first['low']:.3f} to {first['high']:.3f}) on {args.eval or 'held-out examples'}."
+        )
+    if "seeds" in facts:
+        found = facts["seeds"]
+        score += (
+            f" Of {len(found['values'])} seeds: median {found['median']:.3f}, standard deviation "
+            f"{found['spread']:.3f}; kept is seed {found['kept']}."
         )
     if "agreement" in facts and not args.json:
         _show_agreement(facts["agreement"], display, args.eval)
     display.result(
-        f"{args.out}: trained in {facts['training']['seconds']:.0f} s for {train.task}.{score}\n"
-        f"Next: distilbert predict --model {args.out} {_example(train)}",
+        f"{place}: trained in {facts['training']['seconds']:.0f} s for {train.task}.{score}\n"
+        f"Next: distilbert predict --model {place} {_example(train)}",
         facts,
     )
+
+
+def _is_first() -> bool:
+    """Of several processes, the one that writes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _unlabelled(args: argparse.Namespace, train: Examples) -> "Unlabelled":

@@ -24,12 +24,14 @@ from distilbert.cli import (
     finetune,
     info,
     label,
+    managed,
     predict,
     pretrain,
     quickstart,
     shrink,
     train_tokenizer,
     trim,
+    tune,
 )
 from distilbert.cli.display import Display
 from distilbert.cli.entry import leaving_at_once
@@ -37,7 +39,7 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, doctor, ask, distill, shrink, finetune, label, evaluate, predict, embed, info,
+    quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, predict, embed, info,
     train_tokenizer, trim, convert,
 )  # fmt: skip
 
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal of another alphabet shows what it cannot print as escapes, and goes on.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        args = parser().parse_args(arguments)
+        words = managed.expanded(sys.argv[1:] if arguments is None else arguments)
+        args = parser().parse_args(words)
         logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
         # Of several processes, as torchrun starts them, the first is heard.
         heard = os.environ.get("RANK", "0") == "0"
@@ -75,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for number, handler in before.items():
                     signal.signal(number, handler)
             return status
+    except DistilBertError as error:  # of the words themselves
+        print(f"distilbert: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Stopped. Nothing was overwritten.", file=sys.stderr)
         return 130

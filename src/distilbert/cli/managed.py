@@ -1,10 +1,10 @@
-"""``finetune --managed``: what a managed training job says in its environment, as flags, and its model where it belongs.
+"""``finetune --managed``: what a training job's environment says, as flags, and its model in its place.
 
 Amazon SageMaker: ``SM_CHANNEL_TRAIN`` (or ``TRAINING``), ``SM_CHANNEL_EVAL`` (``VALIDATION``, ``TEST``),
 ``SM_CHANNEL_MODEL``, ``SM_CHANNEL_TEACHER``, ``SM_CHANNEL_UNLABELLED``, ``SM_HPS``, ``SM_MODEL_DIR``, and
-``/opt/ml/checkpoints``. Vertex AI: ``AIP_TRAINING_DATA_URI``, ``AIP_VALIDATION_DATA_URI`` (``AIP_TEST_DATA_URI``),
-``AIP_MODEL_DIR`` and ``AIP_CHECKPOINT_DIR``, with buckets where they are mounted, under ``/gcs``. Flags that are
-given too go before all of these.
+``/opt/ml/checkpoints``. Vertex AI: ``AIP_TRAINING_DATA_URI``, ``AIP_VALIDATION_DATA_URI`` (or
+``AIP_TEST_DATA_URI``), ``AIP_MODEL_DIR`` and ``AIP_CHECKPOINT_DIR``, with buckets where they are mounted, under
+``/gcs``. Flags that are given too go before all of these.
 """
 
 import json
@@ -142,7 +142,7 @@ def _table(place: Path) -> Path:
 
 
 def _hyperparameters(text: str) -> dict[str, list[str]]:
-    """Hyperparameters as flags: ``{"learning_rate": 5e-5, "compile": true}``; the service's own are left out."""
+    """Hyperparameters as flags, such as ``{"learning_rate": 5e-5}``; the service's own are left out."""
     try:
         values: Any = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -153,7 +153,7 @@ def _hyperparameters(text: str) -> dict[str, list[str]]:
             received=f"{text!r:.80}",
             remedy="Name each as the flag of finetune that it is, such as learning_rate.",
         )
-    flags = {}
+    flags: dict[str, list[str]] = {}
     for name, value in values.items():
         if name.startswith("sagemaker_"):
             continue

@@ -1,4 +1,4 @@
-"""A model card: what a folder's model is, how it was made and how good it was, in the words of its own facts."""
+"""A model card: what a folder's model is, how it was made and how good it was, from its own facts."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ _HUB_NAMES = {
 
 #: Fields of a recipe that everyone asks for.
 _ASKED = (
-    "epochs", "steps", "batch_size", "learning_rate", "warmup_share", "weight_decay", "max_length", "precision",
-    "seed", "freeze", "layer_rate_decay", "lora_rank", "class_weights",
+    "epochs", "steps", "batch_size", "learning_rate", "warmup_share", "weight_decay", "max_length",
+    "precision", "seed", "freeze", "layer_rate_decay", "lora_rank", "class_weights",
 )  # fmt: skip
 
 
@@ -91,7 +91,8 @@ def _training(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"- It learnt the answers of a {kind} too."
     if data.get("cut_to_max_length"):
         yield (
-            f"- {data['cut_to_max_length']:,} examples were longer than {facts.get('max_length')} tokens, and cut."
+            f"- {data['cut_to_max_length']:,} examples were longer than {facts.get('max_length')} tokens "
+            "and were cut."
         )
     if "steps" in training:
         yield f"- {training['steps']:,} steps in {training['seconds']:,.0f} s." + (
@@ -100,14 +101,15 @@ def _training(facts: Mapping[str, Any]) -> Iterator[str]:
     if "kept" in training:
         (metric, value), *_ = [item for item in training["kept"].items() if item[0] != "step"]
         yield (
-            f"- The weights are those after step {training['kept']['step']:,.0f}, where {metric.replace('_', ' ')} "
-            f"was best ({value:.3f})."
+            f"- The weights are those after step {training['kept']['step']:,.0f}, where "
+            f"{metric.replace('_', ' ')} was best ({value:.3f})."
         )
     if "seeds" in facts:
         found = facts["seeds"]
         yield (
-            f"- {len(found['values'])} seeds: {found['metric'].replace('_', ' ')} median {found['median']:.3f}, "
-            f"from {min(found['values']):.3f} to {max(found['values']):.3f}; this is seed {found['kept']}."
+            f"- {len(found['values'])} seeds: {found['metric'].replace('_', ' ')} median "
+            f"{found['median']:.3f}, from {min(found['values']):.3f} to {max(found['values']):.3f}; "
+            f"this is seed {found['kept']}."
         )
     yield ""
 

@@ -1,4 +1,4 @@
-"""How deep in a model a parameter lies, and what follows for learning: how fast it learns, or that it does not."""
+"""How deep in a model a parameter lies, and what follows of it: how fast it learns, or that it does not."""
 
 from collections.abc import Iterable
 
@@ -23,8 +23,8 @@ def depth(key: str, config: EncoderConfig) -> int:
 def rate_factor(key: str, config: EncoderConfig, *, decay: float) -> float:
     """What a learning rate is multiplied with: 1 at the head, and ``decay`` for each step down from it.
 
-    As in Bao et al. 2021 ("BEiT"), after Howard and Ruder 2018: the last block has ``decay``, the one below it
-    ``decay`` squared, and the embeddings the least.
+    As in Bao et al. 2021 ("BEiT"), after Howard and Ruder 2018: the last block has ``decay``, the one below
+    it ``decay`` squared, and the embeddings the least.
     """
     return float(decay ** (config.n_layers + 1 - depth(key, config)))
 

@@ -117,7 +117,7 @@ _RULES: dict[str, Rule] = {
     "freeze": frozen_layers,
     "layer_rate_decay": rules.number(1e-6, 1),
     "lora_rank": rules.integer(0, 4096),
-    "lora_alpha": _positive,
+    "lora_alpha": rules.integer(1),
     "lora_dropout": rules.number(0, 1, below=True),
     "lora_at": rules.one_of(("attention", "all")),
 }
@@ -359,7 +359,7 @@ class Finetuning(Training):
     freeze: str = "none"
     layer_rate_decay: float = 1.0
     lora_rank: int = 0
-    lora_alpha: float = 16.0
+    lora_alpha: int = 16
     lora_dropout: float = 0.0
     lora_at: str = "all"
 

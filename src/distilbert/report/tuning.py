@@ -48,8 +48,8 @@ def tuning_page(facts: Mapping[str, Any]) -> str:
         "distilbert tune",
         html.heading(
             "A recipe, by search",
-            f"Recipes compared by {metric} on examples that none of them learnt from. Among many, the best is partly "
-            "luck: expect a little less of it on others.",
+            f"Recipes compared by {metric} on examples that none of them learnt from. Among many, the best "
+            "is partly luck: expect a little less of it on others.",
         ),
         html.cards(figures),
         html.section("What each field came to", html.columns(*_charts(facts))),
@@ -84,7 +84,9 @@ def _charts(facts: Mapping[str, Any]) -> list[str]:
             by_ratio = min(values) > 0 and max(values) / min(values) >= 8
             title = name.replace("_", " ")
             charts.append(
-                html.figure(dot_chart(shown, x=title, y=facts["metric"].replace("_", " "), log=by_ratio), title)
+                html.figure(
+                    dot_chart(shown, x=title, y=facts["metric"].replace("_", " "), log=by_ratio), title
+                )
             )
     return charts
 

@@ -1,4 +1,4 @@
-"""Low-rank adapters beside a model's projections (LoRA, Hu et al. 2021), by peft; added to the weights on saving."""
+"""Low-rank adapters beside a model's projections (LoRA, Hu et al. 2021), by peft; saving adds them in."""
 
 import copy
 import importlib.util

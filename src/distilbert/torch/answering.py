@@ -87,13 +87,13 @@ def cut(task: Task, logits: Array, given: Mapping[str, Any]) -> list[Array]:
     return list(logits)
 
 
-def label_sum(task: Task, logits: Tensor, labels: Tensor) -> Tensor:
-    """What the true answers cost, summed over all that are known."""
+def label_sum(task: Task, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """What the true answers cost, summed over all that are known; ``weights`` are of the labels, [C]."""
     if isinstance(task, MultiLabelClassification):
-        return binary_sum(logits, labels)
+        return binary_sum(logits, labels, weights)
     if isinstance(task, Regression):
         return square_sum(logits, labels)
-    return cross_entropy_sum(logits.flatten(0, -2), labels.flatten())
+    return cross_entropy_sum(logits.flatten(0, -2), labels.flatten(), weights)
 
 
 def teacher_sum(task: Task, logits: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -105,9 +105,11 @@ def teacher_sum(task: Task, logits: Tensor, teacher: Tensor, *, temperature: flo
     return known_distribution_sum(logits, teacher, temperature=temperature)
 
 
-def count_labels(task: Task, labels: Array) -> int:
-    """Over how many answers ``label_sum`` sums."""
+def count_labels(task: Task, labels: Array, weights: Array | None = None) -> float:
+    """Over how many answers ``label_sum`` sums; of one label out of several each is counted as its weight."""
     known = is_known(labels)
+    if weights is not None and not isinstance(task, MultiLabelClassification):
+        return float(weights[labels[known]].sum())
     rows = known.any(axis=-1) if isinstance(task, MultiLabelClassification | Regression) else known
     return int(np.count_nonzero(rows))
 

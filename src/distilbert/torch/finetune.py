@@ -13,18 +13,22 @@ import torch
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.copies import fingerprint
 from distilbert.core.hub import local_folder
+from distilbert.core.layer_rates import frozen
 from distilbert.core.parameters import manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks.class_weights import balanced
 from distilbert.core.tasks.examples import Examples, shared
 from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import Table, as_examples, task_named
+from distilbert.core.tasks.splitting import split
 from distilbert.core.tasks.task import Task
 from distilbert.core.teachers.agreement import agreement
 from distilbert.core.teachers.targets import Teacher
-from distilbert.errors import ConfigError
+from distilbert.errors import ConfigError, MissingExtraError
+from distilbert.torch.adapters import adapt
 from distilbert.torch.answering import new_model
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding
@@ -32,6 +36,7 @@ from distilbert.torch.evaluate import judge
 from distilbert.torch.folders import open_folder
 from distilbert.torch.label_findings import examine
 from distilbert.torch.labels import Labels
+from distilbert.torch.looks import Hear, looks_at
 from distilbert.torch.meeting import taught
 from distilbert.torch.predictor import Predictor
 from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
@@ -55,6 +60,7 @@ class Finetuner:
         recipe: a ``Finetuning``, its name, or a file.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
+        on_look: told of every look at the examples that are judged by: its figures, by name.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Finetuner:
         recipe: Finetuning | str | Path = "default",
         device: str = "auto",
         progress: Progress = silent,
+        on_look: Hear | None = None,
     ) -> None:
         self.model = model
         self.teacher = teacher
@@ -73,6 +80,7 @@ class Finetuner:
         self.recipe = recipe if isinstance(recipe, Finetuning) else Finetuning.read(recipe)
         self.device = device
         self.progress = progress
+        self.on_look = on_look
 
     def run(
         self,
@@ -92,7 +100,8 @@ class Finetuner:
             train: examples, from ``read_examples`` or as rows, each a dictionary; or ``LabelledTexts``.
             out: the model's folder.
             unlabelled: texts, or examples, of which only the teacher's answer is learnt.
-            evaluate: examples to judge the result by.
+            evaluate: examples to judge by: at looks in between, after the best of which the weights are kept,
+                and the result. None holds out what the recipe's ``eval_share`` says.
             force: replace a model that stands at ``out``, and give up what an interrupted run left.
             resume: go on, bit for bit, with the same run where something interrupted it.
             budget: seconds that the whole may take, in place of the recipe's epochs and steps.
@@ -156,8 +165,10 @@ class Finetuner:
         if isinstance(task, QuestionAnswering):
             recipe = self.recipe
             task = replace(task, doc_stride=recipe.doc_stride, null_threshold=recipe.null_threshold)
-        judged = None
-        if evaluate is not None:
+        judged: Examples | None = None
+        if evaluate is None:
+            known, judged = self._held_out(known)
+        else:
             judged = as_examples(evaluate, task=task.name, source="the evaluation data")
             task.truth(judged, source="the evaluation data")
             if count := shared(known, judged):
@@ -190,6 +201,7 @@ class Finetuner:
             targets += task.targets(lot, rows, source="the training data")
         labelled, *others = lessons.rows
         rows = labelled.followed_by(others[0]) if others else labelled
+        weights = balanced(task, targets) if self.recipe.class_weights == "balanced" else None
         objective = Labels(
             task,
             pupil.model,
@@ -199,13 +211,16 @@ class Finetuner:
             targets,
             lessons.soft,
             self.recipe,
+            weights,
         )
         facts = {
             "made_by": "finetune",
+            "base": Path(self.model).name,
             "task": task.facts(),
             "max_length": pupil.max_length,
             "data": {
                 "labelled": len(known),
+                "judged": 0 if judged is None else len(judged),
                 "unlabelled": sum(len(lot) for lot in lessons.lots[1:]),
                 "cut_to_max_length": int(np.count_nonzero(rows.dropped)),
                 "fingerprint": fingerprint(objective.arrays()),
@@ -247,7 +262,20 @@ class Finetuner:
                 labels=None if lessons.labelled is None else task.truth(known, source="the training data"),
                 taught=lessons.labelled,
             ),
+            looks_at(judged, pupil, self.recipe, items=len(labelled), told=self.on_look),
         )
+
+    def _held_out(self, known: Examples) -> tuple[Examples, Examples | None]:
+        """What is learnt from, and what is judged by where nobody gave anything for it."""
+        share = self.recipe.eval_share
+        if share is None:
+            try:
+                require_metrics()
+            except MissingExtraError:  # nobody asked to be told how good it is
+                share = 0.0
+        elif share:
+            require_metrics()
+        return split(known, share=share, seed=self.recipe.seed)
 
     def _pupil(self, task: Task, device: torch.device) -> tuple[Predictor, tuple[str, ...]]:
         """The model to train, with the folder's own head where it is of the task, and what is new in it."""
@@ -262,6 +290,10 @@ class Finetuner:
         model = new_model(task.head, config)
         missing = model.load(folder, dtype=torch.float32, skip=skipped).missing
         model.to(device)
+        learning = dict(model.named_parameters())
+        for key in frozen(learning, config, freeze=self.recipe.freeze):
+            learning[key].requires_grad_(False)
+        adapt(model, self.recipe)
         longest = min(self.recipe.max_length, config.max_position_embeddings)
         new_weights = (*missing, *(parameter.key for parameter in skipped))
         pupil = Predictor(model, tokenizer, task, longest, self.recipe.precision)

@@ -35,7 +35,8 @@ class Labels:
         labelled: how many are labelled.
         targets: what each item is to be told.
         soft: the teacher's logits of each item, or None.
-        recipe: weights and temperature.
+        recipe: weights of the terms, and temperature.
+        weights: of each label in the loss, or None.
     """
 
     def __init__(
@@ -48,12 +49,13 @@ class Labels:
         targets: Sequence[Array],
         soft: Sequence[Array] | None,
         recipe: Finetuning,
+        weights: Array | None = None,
     ) -> None:
         self.task, self.model, self.pad_token_id = task, model, pad_token_id
         self.extra = nn.Module()
         self.rows, self.labelled, self.targets = rows, labelled, targets
         self.lengths = rows.lengths
-        self.taught, self.recipe = soft, recipe
+        self.taught, self.recipe, self.label_weights = soft, recipe, weights
         heard = recipe.teacher_weight if soft is not None else 0.0
         self.weights = {"labels": recipe.label_weight, "teacher": heard}
 
@@ -90,7 +92,10 @@ class Labels:
         given = batch_of(self.rows, items, self.model, self.pad_token_id)
         labels = stacked([self.targets[item] for item in items])
         given["labels"] = torch.from_numpy(labels).to(self.model.device)
-        counts: dict[str, float] = {"labels": count_labels(self.task, labels), "teacher": 0}
+        counts: dict[str, float] = {
+            "labels": count_labels(self.task, labels, self.label_weights),
+            "teacher": 0,
+        }
         if self.taught is not None:
             teacher = stacked([self.taught[item] for item in items])
             given["teacher"] = torch.from_numpy(teacher).to(self.model.device)
@@ -104,7 +109,10 @@ class Labels:
         logits = logits_of(self.task, self.model, given)
         sums: Sums = {}
         if "labels" in scales:
-            sums["labels"] = label_sum(self.task, logits, given["labels"])
+            weights = None
+            if self.label_weights is not None:
+                weights = torch.from_numpy(self.label_weights).to(logits.device)
+            sums["labels"] = label_sum(self.task, logits, given["labels"], weights)
         if "teacher" in scales:
             sums["teacher"] = teacher_sum(
                 self.task, logits, given["teacher"], temperature=self.recipe.temperature

@@ -17,9 +17,9 @@ from distilbert.torch.batch import refuse_others
 from distilbert.torch.recording import is_recording, sizes
 
 
-def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor) -> Tensor:
-    """Negative log-likelihood of the labels, summed over the rows."""
-    return F.cross_entropy(_at_least_fp32(logits_TC), labels_T, reduction="sum")
+def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor, weights_C: Tensor | None = None) -> Tensor:
+    """Negative log-likelihood of the labels, each times its label's weight, summed over the rows."""
+    return F.cross_entropy(_at_least_fp32(logits_TC), labels_T, weights_C, reduction="sum")
 
 
 def distribution_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: float) -> Tensor:
@@ -48,14 +48,17 @@ def known_distribution_sum(student: Tensor, teacher: Tensor, *, temperature: flo
     return temperature**2 * (torch.where(known, told.exp(), 0.0) * (told - own)).sum()
 
 
-def binary_sum(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
+def binary_sum(logits_BC: Tensor, truth_BC: Tensor, weights_C: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of labels that may be true together, each row's mean, summed over the rows.
 
-    What is not a number in ``truth_BC`` is not known, and not counted.
+    A label that is true counts its weight, one that is not counts once. What is not a number in
+    ``truth_BC`` is not known, and not counted.
     """
     known = truth_BC.isfinite()
     truth = torch.where(known, truth_BC, 0.0)
-    each = F.binary_cross_entropy_with_logits(_at_least_fp32(logits_BC), truth, reduction="none")
+    each = F.binary_cross_entropy_with_logits(
+        _at_least_fp32(logits_BC), truth, reduction="none", pos_weight=weights_C
+    )
     return torch.where(known, each, 0.0).mean(-1).sum()
 
 

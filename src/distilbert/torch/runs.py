@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from distilbert.core.card import CARD_FILE, is_ours, write_card
 from distilbert.core.copies import Copies, claimed, fingerprint
 from distilbert.core.output import new_folder, refuse_taken
 from distilbert.core.progress import Progress, silent
@@ -60,10 +61,10 @@ class Job:
     facts: dict[str, Any] = field(default_factory=dict)
     #: Adds what is known only after the training, such as scores.
     conclude: Callable[[], dict[str, Any]] = dict
-    #: Looks in between, and the best weights.
-    selection: Selection | None = None
     #: What is likely wrong with it.
     examine: Callable[[], Sequence[Finding]] = tuple
+    #: Looks in between, and the best weights.
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,8 @@ def complete(
             with new_folder(out, force=force) as folder:
                 results |= {**job.conclude(), "seconds": round(time.perf_counter() - started, 2)}
                 _save(job, facts, folder, results)
+                if "task" in facts and is_ours(Path(out) / CARD_FILE):
+                    write_card(folder, {**facts, **results}, name=Path(out).resolve().name)
             copies.discard()
         together.wait()
     return Run(log, {**facts, **results})

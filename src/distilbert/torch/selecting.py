@@ -1,4 +1,4 @@
-"""The best weights of a run, by looks at examples that are judged by, and when there is no use in going on."""
+"""The best weights of a run, by looks at examples to judge by, and when there is no use in going on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ class Selection:
         lowest: whether the least is the best.
         patience: so many looks in a row without a better one end the run; 0 is never.
         weights: what had been learnt at the best look, by name.
+        stopped_early: whether that was enough before all steps were taken.
     """
 
     model: PreTrainedModel
@@ -33,24 +34,26 @@ class Selection:
     lowest: bool = False
     patience: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+    stopped_early: bool = False
 
     def is_due(self, step: int, total_steps: int) -> bool:
         return step % self.every == 0 or step == total_steps
 
-    def look(self, log: TrainingLog, step: int, processes: Alone) -> bool:
-        """Enter what the model comes to; whether there is use in going on.
+    def look(self, log: TrainingLog, step: int, total_steps: int, processes: Alone) -> bool:
+        """Enter what the model comes to after a step of so many; whether there is use in going on.
 
         The first process looks, and all of them hear what it saw: of two that looked each would have its own
         rounding, and one might stop where the other goes on.
         """
         before = self.best(log)
         found = dict(self.seen()) if processes.is_first else {}
-        names = processes.everyones(found)
-        found = added(processes, found, names)
+        if processes.count > 1:
+            found = added(processes, found, processes.everyones(found))
         log.judged.append({"step": step, **found})
         if before is None or self._is_better(found[self.metric], before[self.metric]):
             self.weights = {name: p.detach().clone() for name, p in self._learning().items()}
-        return not self._is_enough(log)
+        self.stopped_early = step < total_steps and self._is_enough(log)
+        return not self.stopped_early
 
     def seen(self) -> Mapping[str, float]:
         """What the model comes to now; it is afterwards in training as before."""
@@ -82,7 +85,7 @@ class Selection:
             return {}
         return {
             "kept": {"step": best["step"], self.metric: best[self.metric]},
-            "stopped_early": self._is_enough(log),
+            "stopped_early": self.stopped_early,
         }
 
     def _learning(self) -> dict[str, torch.nn.Parameter]:

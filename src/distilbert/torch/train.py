@@ -137,16 +137,10 @@ def train(
     """
     model = objective.model
     processes = processes or Alone(model.device)
-    weights = {name: weight for name, weight in objective.weights.items() if weight}
-    if not weights:
-        raise ConfigError(
-            "At least one term of a loss must have a weight.",
-            received=", ".join(f"{name} 0" for name in objective.weights),
-            remedy="Give one of them a weight in the recipe, or name a teacher.",
-        )
+    weights = _weights(objective)
     selection = None if stop_after else selection
-    optimiser = _optimiser(objective, recipe, new_weights)
-    course = Course(model, objective.extra, optimiser, TrainingLog(), selection)
+    own = _optimiser(objective, recipe, new_weights)
+    course = Course(model, objective.extra, own, TrainingLog(), selection)
     log, saved = course.log, None
     if keeper is not None:
         keeper.restore(course)
@@ -154,8 +148,7 @@ def train(
     with compiled(learner, processes.device, wanted=recipe.compile):
         factor = _triangle(recipe, total_steps)
         base_rates = [group["lr"] for group in optimiser.param_groups]
-        judge_every = getattr(recipe, "judge_every", None)
-        if not course.done and judge_every and not stop_after:
+        if not course.done and getattr(recipe, "judge_every", None) and not stop_after:
             judge(objective, recipe, log, 0, processes)
             watch(log)
         progress(stage, course.done, total_steps, {})
@@ -185,20 +178,14 @@ def train(
                 seconds=time.perf_counter() - started,
                 work=work,
             )
-            if judge_every and not stop_after and (step % judge_every == 0 or step == total_steps):
-                processes.refresh()
-                judge(objective, recipe, log, step, processes)
-            goes_on = True
-            if selection is not None and selection.is_due(step, total_steps):
-                processes.refresh()
-                goes_on = selection.look(log, step, processes)
+            goes_on = bool(stop_after) or _look(objective, recipe, course, total_steps, processes)
             watch(log)
             progress(stage, step, total_steps, log.now())
             if not goes_on:
                 break
         processes.refresh()
-        model.eval()
-        learner.eval()
+        for each in (model, learner):
+            each.eval()
         if batches is not None:
             # The last step's weights have had no step after them that would have shown what they give.
             with torch.no_grad():
@@ -208,6 +195,17 @@ def train(
         if selection is not None:
             selection.put_back()
     return log
+
+
+def _weights(objective: Objective) -> dict[str, float]:
+    weights = {name: weight for name, weight in objective.weights.items() if weight}
+    if not weights:
+        raise ConfigError(
+            "At least one term of a loss must have a weight.",
+            received=", ".join(f"{name} 0" for name in objective.weights),
+            remedy="Give one of them a weight in the recipe, or name a teacher.",
+        )
+    return weights
 
 
 def _ready(
@@ -310,6 +308,18 @@ def _accumulate(
 
 #: What a step's parts say of the work that is in them.
 _WORK = ("tokens", "flops")
+
+
+def _look(objective: Objective, recipe: Training, course: Course, total_steps: int, processes: Alone) -> bool:
+    """Judge, where it is time to; whether there is use in going on."""
+    step, every = course.done, getattr(recipe, "judge_every", None)
+    if every and (step % every == 0 or step == total_steps):
+        processes.refresh()
+        judge(objective, recipe, course.log, step, processes)
+    if course.selection is None or not course.selection.is_due(step, total_steps):
+        return True
+    processes.refresh()
+    return course.selection.look(course.log, step, total_steps, processes)
 
 
 def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, processes: Alone) -> None:

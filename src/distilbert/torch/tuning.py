@@ -1,7 +1,7 @@
 """A search for a better recipe: many short runs, the weak ones ended early, by Ray Tune.
 
-What is tried is drawn here, from a seed, and what came of it is written down here, line by line: a search that
-was interrupted goes on with what it has not tried yet, and reads nothing but these lines.
+What is tried is drawn here, from a seed, and what came of it is written down here, line by line: a search
+that was interrupted goes on with what it has not tried yet, and reads nothing but these lines.
 """
 
 import importlib.util
@@ -21,7 +21,6 @@ from distilbert.core.files import make_folder, read_json, write_atomically, writ
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.search import USUAL, described, draw, space_of
-from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.metrics import lower_is_better, require_metrics
 from distilbert.core.tasks.reading import Table, as_examples, task_named
 from distilbert.core.tasks.splitting import USUAL_SHARE, split
@@ -278,12 +277,11 @@ def _run(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     import ray
-    from ray import tune as ray_tune
-    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-
     import torch
+    from ray import tune as ray_tune
+    from ray.tune.schedulers import ASHAScheduler
 
-    class Hearing(ray_tune.Callback):  # type: ignore[misc]
+    class Hearing(ray_tune.Callback):
         """Writes down what each trial came to."""
 
         def __init__(self) -> None:
@@ -305,7 +303,9 @@ def _run(
             best = given["sign"] * max(given["sign"] * look for look in looks) if looks else None
             if not last.get("ended") and not failed and budget and time.monotonic() - started > budget:
                 return  # it was the time that ended it
-            state = "failed" if failed or last.get("failed") else "finished" if last.get("ended") else "pruned"
+            state = (
+                "failed" if failed or last.get("failed") else "finished" if last.get("ended") else "pruned"
+            )
             note(Trial(number, tried[number], looks, best, state, round(last.get("time_total_s", 0.0), 2)))
 
     started, own = time.monotonic(), not ray.is_initialized()
@@ -321,7 +321,9 @@ def _run(
         if device in ("auto", "cuda") and torch.cuda.is_available():
             resources["gpu"] = min(1.0, torch.cuda.device_count() / at_once)
         scheduler = (
-            ASHAScheduler(max_t=10_000, grace_period=_GRACE, reduction_factor=_RATIO) if prune else FIFOScheduler()
+            ASHAScheduler(max_t=10_000, grace_period=_GRACE, reduction_factor=_RATIO)
+            if prune
+            else None
         )
         with tempfile.TemporaryDirectory(prefix="distilbert-tune-") as storage:
             shared = {**given, "scratch": storage, "threads": cores}

@@ -16,8 +16,8 @@ def balanced(task: Task, targets: Sequence[Array]) -> Array:
     """Weights with which the answers of each label count as much as those of any other, [C] in float32.
 
     Of one label out of several: answers / (labels x answers of this label), as scikit-learn's "balanced". Of
-    labels that are true or not: how many times a label's truth counts, untrue / true, so that both sides count
-    alike.
+    labels that are true or not: how many times a label's truth counts, untrue / true, so that both sides
+    count alike.
 
     Args:
         task: says which labels there are.

@@ -55,6 +55,12 @@ class Examples:
         kept = {other: values for other, values in self.columns.items() if other != name}
         return type(self)(self.task, kept, self.source, self.lines)
 
+    def take(self, rows: Sequence[int], *, source: str | None = None) -> Self:
+        """Some of the examples, by their numbers."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        lines = [self.lines[row] for row in rows] if self.lines else ()
+        return type(self)(self.task, columns, source or self.source, lines)
+
     def rows(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """What stands in these columns, example by example; None where there is no such column."""
         nothing = [None] * len(self)

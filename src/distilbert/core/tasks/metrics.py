@@ -19,6 +19,14 @@ Metric = Callable[[Any, Any], float]
 RESAMPLES = 1000
 
 
+#: Metrics of which the least is the best.
+_LOWEST = ("mean_squared_error", "hamming_loss")
+
+
+def lower_is_better(metric: str) -> bool:
+    return metric in _LOWEST
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure with the interval that 95% of resampled test sets give."""

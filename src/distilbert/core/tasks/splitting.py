@@ -1,4 +1,4 @@
-"""Some of a table's examples to judge by, where no others were given: by chance, yet of each label its share."""
+"""Some of a table's examples to judge by, where no others were given: by chance, of each label its share."""
 
 import logging
 from collections import Counter, defaultdict
@@ -25,8 +25,8 @@ def split(examples: Examples, *, share: float | None, seed: int) -> tuple[Exampl
     """Examples to learn from, and others to judge by.
 
     Each label keeps its share, and so does each fifth of a scale; of examples with several labels, the rarest
-    one of each counts. Examples of the same text, or questions about the same context, stay on one side, so that
-    nothing is judged that was learnt.
+    one of each counts. Examples of the same text, or questions about the same context, stay on one side, so
+    that nothing is judged that was learnt.
 
     Args:
         examples: with their answers.
@@ -49,7 +49,7 @@ def split(examples: Examples, *, share: float | None, seed: int) -> tuple[Exampl
     owed = 0.0
     for name in sorted(strata):
         units = strata[name]
-        # What is rounded off one label is owed by the next, so that many small ones have their share together.
+        # What is rounded off one label is owed by the next: many small ones have their share together.
         wanted = share * sum(map(len, units)) + owed
         taken = 0
         for i in rng.permutation(len(units))[:-1]:  # one is always learnt from
