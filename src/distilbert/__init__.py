@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from distilbert.torch.labelling import label as label
     from distilbert.torch.masked_evaluation import evaluate_language_model as evaluate_language_model
     from distilbert.torch.predictor import Predictor as Predictor
+    from distilbert.torch.seeds import run_seeds as run_seeds
+    from distilbert.torch.tuning import tune as tune
     from distilbert.torch.zero_shot import ZeroShot as ZeroShot
 
 #: Where each public name lives.
@@ -119,6 +121,8 @@ _HOMES = {
     "trim": "core.trimming",
     "ask": "torch.asking",
     "shrink": "core.surgery",
+    "run_seeds": "torch.seeds",
+    "tune": "torch.tuning",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # the table above is the list

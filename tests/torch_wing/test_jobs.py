@@ -72,7 +72,9 @@ def test_the_facts_of_a_folder(folders: Path) -> None:
     assert facts["made_by"] == "finetune"
     assert facts["task"] == {"name": "sequence-classification", "labels": sorted(SUBJECTS)}
     assert facts["data"].pop("fingerprint")
-    assert facts["data"] == {"labelled": 400, "unlabelled": 400, "cut_to_max_length": 0}
+    assert facts["data"] == {
+        "labelled": 400, "judged": 200, "unlabelled": 400, "cut_to_max_length": 0,
+    }  # fmt: skip
     assert facts["recipe"]["learning_rate"] == 1e-3
     distilled = read_json(folders / "student-lm" / "distilbert.json")
     assert distilled["teacher_layers"] == [0, 3]

@@ -76,7 +76,7 @@ def test_which_keys_are_frozen() -> None:
 
 
 def test_rates_fall_from_the_head_down() -> None:
-    """By hand: head 1, block 1 a half, block 0 a quarter, embeddings an eighth; new weights times ten more."""
+    """By hand: head 1, block 1 a half, block 0 a quarter, embeddings an eighth; new weights ten times."""
     model = tiny("DistilBertForSequenceClassification")
 
     class Given:
@@ -137,7 +137,8 @@ def test_adapters_added_to_the_weights_give_the_same(at: str) -> None:
 def test_adapters_begin_as_nothing_and_alone_learn_with_the_head() -> None:
     model = adapted(freeze="none")
     plain = tiny("DistilBertForSequenceClassification")
-    assert all(np.array_equal(a, b) for a, b in zip(merged(model).arrays().values(), plain.arrays().values()))
+    before, after = plain.arrays(), merged(model).arrays()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert all("lora_" in name or "classifier" in name for name in learning)
     assert {"pre_classifier.weight", "classifier.bias"} <= learning
@@ -183,7 +184,8 @@ def test_weights_of_labels_are_scikit_learns() -> None:
 
 def test_a_weighted_loss_is_the_frameworks() -> None:
     torch.manual_seed(0)
-    logits, labels, weights = torch.randn(7, 3), torch.tensor([0, 0, 0, 0, 1, 2, -100]), torch.tensor([1.0, 3, 2])
+    logits, labels = torch.randn(7, 3), torch.tensor([0, 0, 0, 0, 1, 2, -100])
+    weights = torch.tensor([1.0, 3, 2])
     counted = weights[labels[:-1]].sum()
     mean = torch.nn.functional.cross_entropy(logits, labels, weights)
     assert torch.allclose(cross_entropy_sum(logits, labels, weights) / counted, mean)

@@ -9,7 +9,7 @@ model on a server; with --eval both are judged, and how often they agree.
   distilbert finetune --model student/ --train train.csv --eval test.csv --out classifier/
   distilbert finetune --model student/ --train train.csv --teacher big/ --unlabelled more.txt --out small/
   distilbert finetune --model student/ --train train.csv --teacher labels.jsonl --eval test.csv --out small/
-  distilbert finetune --model student/ --train train.csv --eval test.csv --seeds 5 --keep median --out one/
+  distilbert finetune --model student/ --train train.csv --eval test.csv --seeds 5 --out one-of-five/
 """
 
 import argparse

@@ -3,8 +3,8 @@
 Amazon SageMaker: ``SM_CHANNEL_TRAIN`` (or ``TRAINING``), ``SM_CHANNEL_EVAL`` (``VALIDATION``, ``TEST``),
 ``SM_CHANNEL_MODEL``, ``SM_CHANNEL_TEACHER``, ``SM_CHANNEL_UNLABELLED``, ``SM_HPS``, ``SM_MODEL_DIR``, and
 ``/opt/ml/checkpoints``. Vertex AI: ``AIP_TRAINING_DATA_URI``, ``AIP_VALIDATION_DATA_URI`` (or
-``AIP_TEST_DATA_URI``), ``AIP_MODEL_DIR`` and ``AIP_CHECKPOINT_DIR``, with buckets where they are mounted, under
-``/gcs``. Flags that are given too go before all of these.
+``AIP_TEST_DATA_URI``), ``AIP_MODEL_DIR`` and ``AIP_CHECKPOINT_DIR``, with buckets where they are mounted,
+under ``/gcs``. Flags that are given too go before all of these.
 """
 
 import json

@@ -45,6 +45,10 @@ _FIELDS: dict[str, dict[str, str]] = {
         "lora_dropout": "of what they read",
         "lora_at": "where they stand: attention, or all of a layer",
     },
+    "questions": {
+        "doc_stride": "tokens that neighbouring windows of a context share",
+        "null_threshold": "by how much having no answer must be likelier than the best one",
+    },
     "hidden words": {
         "masking": "what is hidden together: token, word or span",
         "mask_rate": "share of the tokens that is hidden",

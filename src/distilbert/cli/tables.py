@@ -27,7 +27,12 @@ def add_label_column(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", choices=tuple(TASKS), help="what is to be learnt (told from the columns)")
+    parser.add_argument(
+        "--task",
+        choices=tuple(TASKS),
+        metavar="TASK",
+        help=f"what is to be learnt (told from the columns): {', '.join(TASKS)}",
+    )
 
 
 def add_misplaced(parser: argparse.ArgumentParser) -> None:

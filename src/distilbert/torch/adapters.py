@@ -30,7 +30,7 @@ def adapt(model: PreTrainedModel, recipe: Finetuning) -> None:
     if not recipe.lora_rank:
         return
     if importlib.util.find_spec("peft") is None:
-        raise MissingExtraError.of("train", wanted="Low-rank adapters", missing="peft")
+        raise MissingExtraError.of("lora", wanted="Low-rank adapters", missing="peft")
     from peft import LoraConfig, inject_adapter_in_model
 
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

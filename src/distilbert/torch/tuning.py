@@ -275,7 +275,8 @@ def _run(
     """Have Ray run the trials, and hear of each when it has ended."""
     # What is run, and for how long, is nobody else's to know.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    # Only the command line speaks.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     import ray
     import torch
     from ray import tune as ray_tune
@@ -321,9 +322,7 @@ def _run(
         if device in ("auto", "cuda") and torch.cuda.is_available():
             resources["gpu"] = min(1.0, torch.cuda.device_count() / at_once)
         scheduler = (
-            ASHAScheduler(max_t=10_000, grace_period=_GRACE, reduction_factor=_RATIO)
-            if prune
-            else None
+            ASHAScheduler(max_t=10_000, grace_period=_GRACE, reduction_factor=_RATIO) if prune else None
         )
         with tempfile.TemporaryDirectory(prefix="distilbert-tune-") as storage:
             shared = {**given, "scratch": storage, "threads": cores}
