@@ -58,6 +58,7 @@ FULL = Settings(
         learning_rate=2e-4,
         new_weights_rate=2.0,
         warmup_share=0.1,
+        eval_share=0.0,
     ),
     timed_texts=128,
 )

@@ -288,6 +288,10 @@ def _run(
         def __init__(self) -> None:
             self.looks: dict[int, list[float]] = {}
 
+        def __reduce__(self) -> Any:
+            # Ray keeps copies of a search's parts, which nobody reads here; this one talks to the caller.
+            return ray_tune.Callback, ()
+
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any) -> None:
             if "look" in result:
                 self.looks.setdefault(trial.config["trial"], []).append(result["look"])
