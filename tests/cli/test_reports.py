@@ -58,6 +58,23 @@ def test_a_finetuning(here: Path) -> None:
     assert "did not learn from" not in page
 
 
+def test_looks_at_a_tasks_answers() -> None:
+    """They are no words that were hidden, and the one that was kept is said."""
+    facts = {
+        "made_by": "finetune", "parameters": 1_000_000, "task": {"name": "sequence-classification"},
+        "data": {"labelled": 40}, "recipe": {"batch_size": 8},
+        "training": {
+            "steps": 15, "seconds": 60.0, "kept": {"step": 10, "accuracy": 0.875}, "stopped_early": True,
+        },
+    }  # fmt: skip
+    judged = [{"step": step, "accuracy": value} for step, value in ((5, 0.5), (10, 0.875), (15, 0.625))]
+    page = training_page(facts, {"total": [3.0, 2.0]}, judged)
+    assert "<td>accuracy</td><td>0.5000</td><td>0.8750</td><td>0.6250</td>" in page
+    assert "after 10 steps, kept" in page
+    assert "stopped early" in page
+    assert "most likely word" not in page
+
+
 def test_what_is_counted() -> None:
     facts = {
         "made_by": "distill", "parameters": 2_000_000, "teacher_layers": [],

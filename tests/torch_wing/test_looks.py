@@ -67,25 +67,47 @@ def test_looks_without_a_better_one_end_a_run() -> None:
     assert looking([0.5, 0.4, 0.3, 0.2], patience=2)[1] == [1, 2, 3]
 
 
-def overshooting(teacher: Path, out: Path, **changes: Any) -> Any:
-    """A run that gets worse: after a step that tells subjects apart, labels are learnt that are all wrong."""
-    texts, labels = sentences(40, seed=1)
+def test_of_several_processes_one_looks_and_all_hear() -> None:
+    class Another(Alone):
+        """The second of two: what it hears is what the first one saw."""
+
+        rank, count = 1, 2
+
+        def everyones(self, names: Any) -> list[str]:
+            assert not list(names), "it has seen nothing itself"
+            return ["figure"]
+
+        def total(self, numbers: torch.Tensor) -> torch.Tensor:
+            return numbers + next(heard)
+
+    heard = iter([0.25, 0.75, 0.5, 0.5])
+    model = torch.nn.Linear(1, 1, bias=False)
+
+    def never() -> Mapping[str, float]:
+        raise AssertionError("it does not look itself")
+
+    selection, log = Selection(model, never, 1, "figure", patience=2), TrainingLog()
+    goes_on = [selection.look(log, step, 9, Another(torch.device("cpu"))) for step in range(1, 5)]
+    assert goes_on == [True, True, True, False]
+    assert selection.facts(log)["kept"] == {"step": 2, "figure": 0.75}
+
+
+def looked_at(teacher: Path, out: Path, **changes: Any) -> Any:
     return Finetuner(teacher, recipe=RECIPE.with_changes(**changes), device="cpu").run(
-        LabelledTexts(texts, labels), evaluate=LabelledTexts(*sentences(20, seed=2)), out=out
+        LabelledTexts(*sentences(40, seed=1)), evaluate=LabelledTexts(*sentences(20, seed=2)), out=out
     )
 
 
 def test_a_run_keeps_what_its_best_look_saw(teacher: Path, tmp_path: Path) -> None:
-    run = overshooting(teacher, tmp_path / "best")
+    run = looked_at(teacher, tmp_path / "best")
     looks = {look["step"]: look["accuracy"] for look in run.log.judged}
     kept = run.facts["training"]["kept"]
     assert list(looks) == [5, 10, 15, 20]
     assert kept["accuracy"] == max(looks.values())
     scores = evaluate(tmp_path / "best", LabelledTexts(*sentences(20, seed=2)), device="cpu")
     assert scores["accuracy"]["value"] == pytest.approx(kept["accuracy"])
-    # Another figure decides otherwise: of the last look, which is the best, nothing is put back.
     with pytest.raises(ConfigError, match="one of the task's metrics: accuracy, macro_f1"):
-        overshooting(teacher, tmp_path / "no", best_by="bleu")
+        looked_at(teacher, tmp_path / "no", best_by="bleu")
 
 
 def test_the_kept_weights_are_not_the_last_ones(teacher: Path, tmp_path: Path) -> None:

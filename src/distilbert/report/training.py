@@ -66,7 +66,7 @@ def training_page(
         html.heading(_title(facts), _lead(facts)),
         html.cards(figures),
         html.section("How it learnt", html.columns(*_charts(losses, judged))),
-        *([html.section("On text that it did not learn from", _held_out(judged))] if judged else []),
+        *(_looked_at(judged, training) if judged else []),
         *([html.section("Scores", _scores(facts["evaluation"]))] if "evaluation" in facts else []),
         *(
             [html.section("Beside its teacher, on gold rows", _agreement(facts))]
@@ -113,6 +113,29 @@ def _charts(losses: Mapping[str, list[float]], judged: list[dict[str, float]]) -
         words = "On held-out text, one look after another."
         charts.append(html.figure(line_chart(shown, x="look", y="nats"), words))
     return charts
+
+
+def _looked_at(judged: list[dict[str, float]], training: Mapping[str, Any]) -> list[str]:
+    """What rows that are held out showed: of hidden words, or of a task's answers."""
+    if "kept" not in training:
+        return [html.section("On text that it did not learn from", _held_out(judged))]
+    kept = next(look for look in judged if look["step"] == training["kept"]["step"])
+    names = [name for name in kept if name != "step"]
+    columns = [f"after {look['step']:.0f} steps" for look in (judged[0], kept, judged[-1])]
+    columns[1] += ", kept"
+    rows = [
+        [name.replace("_", " "), *(f"{look[name]:.4f}" for look in (judged[0], kept, judged[-1]))]
+        for name in names
+    ]
+    metric = next(name for name in training["kept"] if name != "step")
+    parts = [html.table(["", *columns], rows)]
+    if len(judged) > 1:
+        title = metric.replace("_", " ")
+        chart = line_chart({title: [look[metric] for look in judged]}, x="look", y=title)
+        parts.append(html.columns(html.figure(chart, "What decides which weights are kept.")))
+    if training.get("stopped_early"):
+        parts.append(html.paragraph("It stopped early: further steps made it no better.", faint=True))
+    return [html.section("Looks at examples that it did not learn from", *parts)]
 
 
 def _held_out(judged: list[dict[str, float]]) -> str:
