@@ -145,8 +145,7 @@ def test_a_dry_run_plans_and_writes_nothing(command: str, here: Path, capsys: py
     before = sorted(os.listdir())
     assert main([*command.split(), "--dry-run", "--quiet", "--json", "--max-length", "32"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    # Three passes over 300 texts in batches of 32, of which a tenth is held out, and where hidden words are told
-    # a twentieth.
+    # Three passes over 300 texts in batches of 32; a tenth is held out, of hidden words a twentieth.
     assert plan["steps"] == (25 if "finetune" in command else 27)
     assert plan["expected_seconds"] > 0
     assert sorted(os.listdir()) == before

@@ -16,8 +16,14 @@ GIVEN = {
     "distill": "--teacher t --text x --layers 2 --out o",
     "pretrain": "--model m --text x --out o",
     "finetune": "--model m --train x --out o",
+    "tune": "--model m --train x --out o",
 }
-KINDS = {"distill": LanguageModelling, "pretrain": LanguageModelling, "finetune": Finetuning}
+KINDS = {
+    "distill": LanguageModelling,
+    "pretrain": LanguageModelling,
+    "finetune": Finetuning,
+    "tune": Finetuning,
+}
 
 #: Fields that a command has no flag for, by reason.
 UNREACHABLE = {
@@ -107,7 +113,7 @@ def test_a_value_that_the_rule_refuses() -> None:
         parser().parse_args(words)
 
 
-@pytest.mark.parametrize("command", ["distill", "pretrain", "finetune", "doctor", "ask"])
+@pytest.mark.parametrize("command", ["distill", "pretrain", "finetune", "tune", "doctor", "ask"])
 def test_help_says_the_usual_value_in_groups(command: str) -> None:
     said = commands()[command].format_help()
     groups = [group.title for group in commands()[command]._action_groups if group._group_actions]

@@ -185,6 +185,19 @@ def test_a_run_that_was_killed_goes_on_with_its_best_weights(
     assert all(np.array_equal(one[key], two[key]) for key in one)
 
 
+def test_a_folder_has_a_card_unless_somebody_wrote_a_page(teacher: Path, tmp_path: Path) -> None:
+    data, out = LabelledTexts(*sentences(24, seed=1)), tmp_path / "out"
+    finetuner = Finetuner(teacher, recipe=RECIPE.with_changes(steps=1), device="cpu")
+    finetuner.run(data, out=out)
+    assert "# out" in (out / "README.md").read_text()
+    assert "24 labelled examples" in (out / "README.md").read_text()
+    finetuner.run(LabelledTexts(*sentences(20, seed=1)), out=out, force=True)
+    assert "20 labelled examples" in (out / "README.md").read_text(), "it is written anew with the folder"
+    (out / "README.md").write_text("my own words")
+    finetuner.run(data, out=out, force=True)
+    assert (out / "README.md").read_text() == "my own words"
+
+
 def test_a_part_is_held_out_where_nothing_was_given(teacher: Path, tmp_path: Path) -> None:
     data = LabelledTexts(*sentences(40, seed=1))
     recipe = RECIPE.with_changes(epochs=1)
