@@ -80,9 +80,13 @@ class Cells:
         told = dict(zip(("variant", "task", "seed"), cell, strict=True))
         keep(self.path(cell), {**told, **facts, "machine": describe_machine(), "measured": when()})
 
+    def found(self) -> dict[Cell, dict[str, Any]]:
+        """What is told of each cell that is there."""
+        cells = [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.*.*.json"))]
+        return {(cell["variant"], cell["task"], cell["seed"]): cell for cell in cells}
+
     def scores(self) -> dict[Cell, float]:
-        found = [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.*.*.json"))]
-        return {(cell["variant"], cell["task"], cell["seed"]): cell["score"] for cell in found}
+        return {cell: told["score"] for cell, told in self.found().items()}
 
 
 def fine_tuned(
@@ -99,9 +103,10 @@ def fine_tuned(
     tuned = Finetuner(model, teacher=teacher, task=task.task, recipe=recipe, progress=told)
     run = tuned.run(train, evaluate=test, out=out)
     evaluation = run.facts["evaluation"]
+    scores = {name: evaluation[name]["value"] for name in task.metric.split(" and ")}
     return {
-        "metric": task.metric,
-        "score": statistics.mean(evaluation[name]["value"] for name in task.metric.split(" and ")),
+        "scores": scores,
+        "score": statistics.mean(scores.values()),
         "rows": {"train": len(train), "judged": len(test)},
         "steps": run.facts["training"]["steps"],
         "seconds": run.facts["seconds"],

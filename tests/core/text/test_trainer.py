@@ -104,7 +104,7 @@ def test_force_replaces_a_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixtur
     (out / "notes.txt").write_text("mine")
     assert main([*command.split(), "--force"]) == 2
     assert (out / "notes.txt").exists()
-    assert main(command.replace("80", "-4").replace("/made", "/other").split()) == 2
+    assert main(command.replace("size 80", "size -4").replace("/made", "/other").split()) == 2
     assert "vocab_size must be a whole number" in capsys.readouterr().err
 
 
