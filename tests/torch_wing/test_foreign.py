@@ -385,7 +385,10 @@ def test_folders_that_no_teacher_is_read_from(folder: Path, tmp_path: Path, monk
         def emit(self, record: logging.LogRecord) -> None:
             self.said.append(record.getMessage())
 
-    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [Heard()])
+    library = logging.getLogger("transformers")
+    monkeypatch.setattr(library, "handlers", [Heard()])
+    monkeypatch.setattr(library, "level", library.level)  # to be put back
+    library.setLevel(logging.WARNING)  # whatever another test has asked of it
     refusal(headless, ConfigError, "masked-language-model head, trained.*lm_head")
     assert not Heard.said, "one sentence, and not the library's own beside it"
     transformers.AutoModelForMaskedLM.from_pretrained(headless)
