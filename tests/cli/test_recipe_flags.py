@@ -59,6 +59,8 @@ VALUES = {
     "looks_per_epoch": ("4", 4.0), "look_examples": ("66", 66), "best_by": ("macro_f1", "macro_f1"),
     "patience": ("9", 9), "freeze": ("1", "1"), "layer_rate_decay": ("0.9", 0.9), "lora_rank": ("8", 8),
     "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "lora_at": ("attention", "attention"),
+    "pair_loss": ("margin", "margin"), "similarity_scale": ("9", 9.0),
+    "margin": ("0.4", 0.4), "vector_loss": ("error", "error"), "pooling": ("cls", "cls"),
 }  # fmt: skip
 
 

@@ -94,6 +94,30 @@ def asked(count: int, *, seed: int = 0) -> Rows:
     return rows
 
 
+def together(count: int, *, seed: int = 0) -> Rows:
+    """Two texts about one subject, and one about another."""
+    rng = np.random.default_rng(seed)
+
+    def about(name: str) -> str:
+        return " ".join(map(str, [*rng.choice(SUBJECTS[name], 4), *rng.choice(FILLERS, 3)]))
+
+    rows = []
+    for _ in range(count):
+        one, other = (str(name) for name in rng.permutation(list(SUBJECTS))[:2])
+        rows.append({"anchor": about(one), "positive": about(one), "negative": about(other)})
+    return rows
+
+
+def alike(count: int, *, seed: int = 0) -> Rows:
+    """Two texts, and how alike they are: 5 where both are about one subject, else 0 to 1."""
+    rows: Rows = []
+    for i, row in enumerate(together(count, seed=seed)):
+        same = i % 2 == 0
+        other = row["positive" if same else "negative"]
+        rows.append({"text_a": row["anchor"], "text_b": other, "score": 5.0 if same else float(i % 3) / 2})
+    return rows
+
+
 #: What makes the rows of each, by the name of their file.
 KINDS: dict[str, Callable[..., Rows]] = {
     "pairs": pairs,
@@ -102,6 +126,8 @@ KINDS: dict[str, Callable[..., Rows]] = {
     "choices": choices,
     "tagged": tagged,
     "asked": asked,
+    "together": together,
+    "alike": alike,
 }
 
 

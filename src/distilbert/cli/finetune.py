@@ -35,6 +35,7 @@ from distilbert.core.facts import read_facts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import task_named
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.teachers.agreement import agreement_rows
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         _show_agreement(facts["agreement"], display, args.eval)
     display.result(
         f"{place}: trained in {facts['training']['seconds']:.0f} s for {train.task}.{score}\n"
-        f"Next: distilbert predict --model {place} {_example(train)}",
+        f"Next: distilbert {_next(place, train)}",
         facts,
     )
 
@@ -142,8 +143,14 @@ def _unlabelled(args: argparse.Namespace, train: Examples) -> "Unlabelled":
     return read_table(args, args.unlabelled, task=train.task, labelled=False)
 
 
-def _example(train: Examples) -> str:
+def _next(model: object, train: Examples) -> str:
     """What the model could be given."""
+    if train.task == SentenceEmbedding.name:
+        return f"embed --model {model} --text texts.txt --out vectors.npy"
+    return f"predict --model {model} {_example(train)}"
+
+
+def _example(train: Examples) -> str:
     given = [name for name in task_named(train.task).inputs if name in train.columns]
     return '"some text"' if given == ["text"] else f"--file rows.jsonl   (columns {', '.join(given)})"
 

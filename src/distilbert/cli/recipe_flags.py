@@ -76,6 +76,13 @@ _FIELDS: dict[str, dict[str, str]] = {
         "relation_layer": "of the teacher, that relations are learnt from (its last)",
         "freeze_positions": "leave the position table as it was copied",
     },
+    "vectors": {
+        "pair_loss": "contrastive, cosine or margin, of texts that belong together; auto as the columns say",
+        "similarity_scale": "of cosines, in the contrastive loss",
+        "margin": "by how much the one text is to be nearer than the other",
+        "vector_loss": "how far vectors are from a teacher's: cosine or error (squared)",
+        "pooling": "how states become a vector: mean, cls, max and others (what the folder says, or mean)",
+    },
     "looks and copies": {
         "held_out": "sequences that are only judged by",
         "judge_every": "steps between two looks at them",

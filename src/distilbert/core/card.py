@@ -19,6 +19,7 @@ _HUB_NAMES = {
     "token-classification": "token-classification",
     "question-answering": "question-answering",
     "multiple-choice": "multiple-choice",
+    "sentence-embedding": "sentence-similarity",
 }
 
 #: Fields of a recipe that everyone asks for.
@@ -70,7 +71,10 @@ def _lines(facts: Mapping[str, Any], name: str) -> Iterator[str]:
     if labels:
         shown = ", ".join(_plain(label) for label in labels[:20])
         yield f"Its labels: {shown}{f', and {len(labels) - 20} more' if len(labels) > 20 else ''}."
-    yield from ("", "```sh", f'distilbert predict --model {_plain(name)} "some text"', "```", "")
+    use = f'predict --model {_plain(name)} "some text"'
+    if task.get("name") == "sentence-embedding":
+        use = f"embed --model {_plain(name)} --text texts.txt --out vectors.npy"
+    yield from ("", "```sh", f"distilbert {use}", "```", "")
     yield from _training(facts)
     yield from _scores(facts)
     yield from _settings(facts.get("recipe", {}))

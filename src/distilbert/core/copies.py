@@ -124,7 +124,11 @@ class Copies:
         path = self.root / f"step-{step:08d}"
         with new_folder(path, force=True) as folder:
             yield folder
-            files = {file.name: _sum(file) for file in sorted(folder.iterdir())}
+            files = {
+                file.relative_to(folder).as_posix(): _sum(file)
+                for file in sorted(folder.rglob("*"))
+                if file.is_file()
+            }
             write_json(folder / RUN_FILE, {"step": step, **facts, "files": files})
         for old in self._given_up:
             if old != path:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from operator import index
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, ClassVar, Self
 
 from distilbert.core import rules
 from distilbert.core.data.masking import UNITS
+from distilbert.core.pooling import POOLINGS
+from distilbert.core.recipe_files import known_fields, read_fields
 from distilbert.core.rules import Rule
 from distilbert.errors import ConfigError
 
@@ -106,6 +107,11 @@ _RULES: dict[str, Rule] = {
     "unlabelled_batch_size": rules.integer(1),
     "label_weight": _not_negative,
     "teacher_weight": _not_negative,
+    "pair_loss": rules.one_of(("auto", "contrastive", "cosine", "margin")),
+    "similarity_scale": _positive,
+    "margin": rules.number(0, 2),
+    "vector_loss": rules.one_of(("cosine", "error")),
+    "pooling": rules.optional(rules.one_of(tuple(POOLINGS))),
     "doc_stride": rules.integer(0),
     "null_threshold": rules.number(-1e6, 1e6),
     "class_weights": rules.one_of(("none", "balanced")),
@@ -202,7 +208,9 @@ class Training:
         """
         if str(name) in cls.named:
             return cls(**cls.named[str(name)])
-        return cls(**_known(_read_file(Path(name), tuple(cls.named)), cls))
+        return cls(
+            **known_fields(read_fields(Path(name), tuple(cls.named)), [field.name for field in fields(cls)])
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,6 +331,13 @@ class Finetuning(Training):
         teacher_weight: of the divergence from the teacher's answers, where there is a teacher.
         temperature: of both distributions in that divergence.
         unlabelled_batch_size: unlabelled texts of an optimiser step, beside ``batch_size`` labelled ones.
+        pair_loss: of vectors of texts, how those that belong together are learnt: "contrastive" (against all
+            others of the step), "cosine" (their score) or "margin" (against one that does not belong);
+            "auto" is what the columns say.
+        similarity_scale: of cosines, in the contrastive loss.
+        margin: by how much the one text is to be nearer than the other, in cosines.
+        vector_loss: how far vectors are from a teacher's: one minus their "cosine", or the squared "error".
+        pooling: how states become a vector, instead of what the folder says.
         doc_stride: of questions: tokens that neighbouring windows of a context share.
         null_threshold: of questions that may have no answer: none is told where its score is above the best
             answer's by more than this.
@@ -348,6 +363,11 @@ class Finetuning(Training):
     label_weight: float = 1.0
     teacher_weight: float = 1.0
     temperature: float = 2.0
+    pair_loss: str = "auto"
+    similarity_scale: float = 20.0
+    margin: float = 0.2
+    vector_loss: str = "cosine"
+    pooling: str | None = None
     doc_stride: int = 128
     null_threshold: float = 0.0
     class_weights: str = "none"
@@ -362,36 +382,3 @@ class Finetuning(Training):
     lora_alpha: int = 16
     lora_dropout: float = 0.0
     lora_at: str = "all"
-
-
-def _read_file(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise ConfigError(
-            f"A recipe is one of {', '.join(names)}, or a .toml or .json file.",
-            received=str(path),
-            remedy="Check the name.",
-        ) from None
-    try:
-        text = content.decode()
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            "A recipe's file must be well-formed TOML or JSON.",
-            received=f"{path}: {error}",
-            remedy="Correct it there.",
-        ) from None
-    return dict(values) if isinstance(values, dict) else {str(path): values}
-
-
-def _known(values: dict[str, Any], recipe: type[Training]) -> dict[str, Any]:
-    names = [field.name for field in fields(recipe)]
-    unknown = [name for name in values if name not in names]
-    if unknown:
-        raise ConfigError(
-            f"A recipe of this kind has the fields {', '.join(names)}.",
-            received=", ".join(unknown),
-            remedy="Correct the name, or remove it.",
-        )
-    return values

@@ -67,6 +67,23 @@ class SentenceModules:
     encoder: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    def finish(self, x_BD: Any) -> Any:
+        """What becomes of pooled vectors, [texts, E]: dense layers, normalising, the first numbers kept."""
+        for module in self.after:
+            x_BD = module(x_BD)
+        return x_BD[:, : self.kept_width]
+
+    @property
+    def kept_width(self) -> int | None:
+        """How many of a vector's numbers are kept; None is all."""
+        width = self.more.get("truncate_dim")
+        return width if isinstance(width, int) and width > 0 else None
+
+
+def has_modules(folder: Path) -> bool:
+    """Whether a folder says how vectors are made."""
+    return (folder / MODULES_FILE).is_file()
+
 
 def read_modules(folder: str | Path) -> SentenceModules | None:
     """What a folder says of sentence embeddings, or None where it has no ``modules.json``.
@@ -76,7 +93,7 @@ def read_modules(folder: str | Path) -> SentenceModules | None:
         ConfigError: a module of a kind that this package does not have.
     """
     folder = Path(folder)
-    if not (folder / MODULES_FILE).is_file():
+    if not has_modules(folder):
         return None
     listed = read_json(folder / MODULES_FILE, kind=list)
     kinds = [_kind(entry, folder) for entry in listed]

@@ -1,6 +1,6 @@
 """How items pass through a model, and what answers cost: the one place here that tells tasks apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from distilbert.core.config import BertConfig, EncoderConfig
 from distilbert.core.data.token_rows import Array, TokenRows, is_known
-from distilbert.core.parameters import Head
+from distilbert.core.parameters import Head, Parameter, manifest
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.regression import Regression
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
 from distilbert.torch import auto
+from distilbert.torch.embedder import encoder_parameters, new_encoder
 from distilbert.torch.losses import (
     binary_divergence_sum,
     binary_sum,
@@ -21,8 +23,10 @@ from distilbert.torch.losses import (
     known_distribution_sum,
     square_sum,
 )
+from distilbert.torch.pooling import pooled_rows
 from distilbert.torch.pretrained import PreTrainedModel
 
+#: The heads that models are built with; without one, vectors are pooled.
 _CLASSES: dict[Head, type[auto.AutoModel]] = {
     Head.SEQUENCE_CLASSIFICATION: auto.AutoModelForSequenceClassification,
     Head.MULTIPLE_CHOICE: auto.AutoModelForMultipleChoice,
@@ -33,8 +37,15 @@ _CLASSES: dict[Head, type[auto.AutoModel]] = {
 
 def new_model(head: Head, config: EncoderConfig) -> PreTrainedModel:
     """A new model of the configuration's kind with that head."""
+    if head is Head.NONE:
+        return new_encoder(config)
     model: PreTrainedModel = _CLASSES[head].classes[type(config)](config)
     return model
+
+
+def parameters_of(head: Head, config: EncoderConfig) -> Sequence[Parameter]:
+    """What such a model holds."""
+    return encoder_parameters(config) if head is Head.NONE else manifest(config, head)
 
 
 def batch_of(
@@ -68,6 +79,9 @@ def logits_of(task: Task, model: Any, given: Mapping[str, Any]) -> Tensor:
         flat = model(ids[None], mask[None], token_type_ids=types, return_dict=True).logits.float()[0]
         options = flat.split(given["sizes"].tolist())
         return nn.utils.rnn.pad_sequence(list(options), batch_first=True, padding_value=float("-inf"))
+    if isinstance(task, SentenceEmbedding):
+        vectors = pooled_rows(model, ids, mask, task.modules.pooling).float()
+        return nn.utils.rnn.pad_sequence(list(vectors.split(given["sizes"].tolist())), batch_first=True)
     output = model(ids, mask, token_type_ids=types, return_dict=True)
     if task.head is Head.QUESTION_ANSWERING:
         # Which token an answer begins with is one of several, and so is which it ends with.
@@ -79,6 +93,9 @@ def cut(task: Task, logits: Array, given: Mapping[str, Any]) -> list[Array]:
     """A batch's logits item by item, without what was added to make them of one size."""
     if task.head is Head.MULTIPLE_CHOICE:
         return [row[:size] for row, size in zip(logits, given["sizes"].tolist(), strict=True)]
+    if isinstance(task, SentenceEmbedding):
+        sizes = given["sizes"].tolist()
+        return [task.modules.finish(row[:size]) for row, size in zip(logits, sizes, strict=True)]
     lengths = given["attention_mask"].sum(1).tolist()
     if task.head is Head.TOKEN_CLASSIFICATION:
         return [row[:length] for row, length in zip(logits, lengths, strict=True)]

@@ -18,6 +18,7 @@ from distilbert.core.parameters import Head, Parameter, is_encoder, manifest
 from distilbert.core.pooling import Normalize, Pooling
 from distilbert.core.progress import Progress, silent
 from distilbert.core.sentence_folders import SentenceModules, encoder_folder, read_modules
+from distilbert.core.sentence_texts import longest_text, tokenize
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import CheckpointError, ConfigError, DataError
 from distilbert.torch.bert import BertModel
@@ -146,7 +147,7 @@ class Embedder:
                 found[batch] = vectors.float().cpu().numpy()
                 done += len(batch)
                 progress("embed", done, len(rows), {})
-        found = finished(found, self.modules)
+        found = self.modules.finish(found)
         if not np.isfinite(found).all():
             wrong = int(np.nonzero(~np.isfinite(found).all(axis=1))[0][0])
             raise CheckpointError(
@@ -159,7 +160,7 @@ class Embedder:
     @property
     def width(self) -> int:
         """Numbers of a vector."""
-        return finished(np.zeros((1, self._pooled_width), np.float32), self.modules).shape[1]
+        return self.modules.finish(np.zeros((1, self._pooled_width), np.float32)).shape[1]
 
     @property
     def _pooled_width(self) -> int:
@@ -199,62 +200,6 @@ def load_encoder(folder: Path, config: EncoderConfig) -> PreTrainedModel:
     model = new_encoder(config)
     model.load(folder, dtype=torch.float32)
     return model
-
-
-def longest_text(modules: SentenceModules, config: EncoderConfig, tokenizer: DistilBertTokenizerFast) -> int:
-    """Tokens of the longest text that is not cut."""
-    most = min(config.max_position_embeddings, tokenizer.model_max_length)
-    return min(most, modules.max_seq_length or most)
-
-
-def tokenize(
-    tokenizer: DistilBertTokenizerFast,
-    texts: Sequence[str],
-    modules: SentenceModules,
-    *,
-    before: str = "",
-    max_length: int,
-) -> tuple[list[Any], "np.ndarray[Any, np.dtype[np.int64]]", int]:
-    """The ids of texts, how many tokens of each did not fit, and how many at the beginning are not pooled.
-
-    Args:
-        tokenizer: of the encoder.
-        texts: without the prompt.
-        modules: say whether texts are lower-cased, and whether the prompt is pooled.
-        before: the prompt.
-        max_length: in tokens.
-
-    Raises:
-        ConfigError: a prompt that leaves no room for a text.
-        DataError: something that is not a text of valid Unicode.
-    """
-    if wrong := next((text for text in texts if not isinstance(text, str)), None):
-        raise DataError(
-            "What is embedded is texts.",
-            received=f"{wrong!r:.60}",
-            remedy="Leave it out, or write it as text.",
-        )
-    texts = [before + text for text in texts] if before else texts
-    if modules.do_lower_case:
-        before, texts = before.lower(), [text.lower() for text in texts]
-    made = tokenizer.encode_texts(texts, max_length=max_length)
-    # [CLS] and the prompt's words, without the [SEP] that ends a text.
-    prompt = len(tokenizer.encode_texts([before]).input_ids[0]) - 1 if before else 0
-    if prompt and prompt + 1 >= max_length:
-        raise ConfigError(
-            "A prompt must leave room for the text.",
-            received=f"one of {prompt} tokens, and texts of at most {max_length}",
-            remedy="Choose a shorter one, or none.",
-        )
-    return made.input_ids, made.dropped, 0 if modules.pooling.include_prompt else prompt
-
-
-def finished(vectors: Vectors, modules: SentenceModules) -> Vectors:
-    """What a folder's dense layers and normalising make of pooled vectors, [texts, E]."""
-    for module in modules.after:
-        vectors = module(vectors)
-    width = modules.more.get("truncate_dim")
-    return vectors[:, :width] if isinstance(width, int) and width > 0 else vectors
 
 
 def with_normalizing(modules: SentenceModules, wanted: bool | None) -> SentenceModules:

@@ -17,25 +17,28 @@ from distilbert.core.layer_rates import frozen
 from distilbert.core.parameters import manifest
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
+from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.class_weights import balanced
 from distilbert.core.tasks.examples import Examples, shared
 from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import Table, as_examples, task_named
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.splitting import split
 from distilbert.core.tasks.task import Task
 from distilbert.core.teachers.agreement import agreement
 from distilbert.core.teachers.targets import Teacher
 from distilbert.errors import ConfigError, MissingExtraError
 from distilbert.torch.adapters import adapt
-from distilbert.torch.answering import new_model
+from distilbert.torch.answering import new_model, parameters_of
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding
 from distilbert.torch.evaluate import judge
 from distilbert.torch.folders import open_folder
 from distilbert.torch.label_findings import examine
 from distilbert.torch.labels import Labels
+from distilbert.torch.likeness import Likeness
 from distilbert.torch.looks import Hear, looks_at
 from distilbert.torch.meeting import taught
 from distilbert.torch.predictor import Predictor
@@ -165,9 +168,11 @@ class Finetuner:
         if isinstance(task, QuestionAnswering):
             recipe = self.recipe
             task = replace(task, doc_stride=recipe.doc_stride, null_threshold=recipe.null_threshold)
+        if isinstance(task, SentenceEmbedding):
+            task = self._embedding(task, known)
         judged: Examples | None = None
         if evaluate is None:
-            known, judged = self._held_out(known)
+            known, judged = self._held_out(known, task)
         else:
             judged = as_examples(evaluate, task=task.name, source="the evaluation data")
             task.truth(judged, source="the evaluation data")
@@ -202,17 +207,16 @@ class Finetuner:
         labelled, *others = lessons.rows
         rows = labelled.followed_by(others[0]) if others else labelled
         weights = balanced(task, targets) if self.recipe.class_weights == "balanced" else None
-        objective = Labels(
-            task,
-            pupil.model,
-            pupil.tokenizer.pad_token_id,
-            rows,
-            len(labelled),
-            targets,
-            lessons.soft,
-            self.recipe,
-            weights,
-        )
+        learnt = (rows, len(labelled), targets, lessons.soft, self.recipe)
+        objective: Labels | Likeness
+        finish = None
+        if isinstance(task, SentenceEmbedding):
+            objective = Likeness.of(task, pupil.model, *learnt)
+            pupil = replace(pupil, task=objective.task)
+            new_weights = (*new_weights, *objective.new_weights)
+            finish = partial(objective.write, max_length=pupil.max_length)
+        else:
+            objective = Labels(task, pupil.model, pupil.tokenizer.pad_token_id, *learnt, weights)
         facts = {
             "made_by": "finetune",
             "base": Path(self.model).name,
@@ -262,12 +266,24 @@ class Finetuner:
                 labels=None if lessons.labelled is None else task.truth(known, source="the training data"),
                 taught=lessons.labelled,
             ),
-            looks_at(judged, pupil, self.recipe, items=len(labelled), told=self.on_look),
+            looks_at(
+                judged,
+                pupil,
+                self.recipe,
+                items=len(labelled),
+                extra=objective.extra,
+                told=self.on_look,
+            ),
+            finish,
         )
 
-    def _held_out(self, known: Examples) -> tuple[Examples, Examples | None]:
+    def _held_out(self, known: Examples, task: Task) -> tuple[Examples, Examples | None]:
         """What is learnt from, and what is judged by where nobody gave anything for it."""
         share = self.recipe.eval_share
+        if isinstance(task, SentenceEmbedding) and not task.can_judge(known):
+            if share:
+                task.truth(known, source="the training data")
+            return known, None
         if share is None:
             try:
                 require_metrics()
@@ -277,13 +293,24 @@ class Finetuner:
             require_metrics()
         return split(known, share=share, seed=self.recipe.seed)
 
+    def _embedding(self, task: SentenceEmbedding, known: Examples) -> SentenceEmbedding:
+        """The task with the model's own pooling, by the recipe's loss."""
+        task = task.learning(self.recipe.pair_loss, known)
+        if task.loss == "teacher" and self.teacher is None:
+            raise ConfigError(
+                "Single texts have vectors to learn only from a teacher.",
+                received=f"no teacher, and {known.source} without a second text",
+                remedy="Name a sentence-embedding folder, --teacher DIR, or give texts that belong together.",
+            )
+        return task.on(local_folder(self.model), pooling=self.recipe.pooling)
+
     def _pupil(self, task: Task, device: torch.device) -> tuple[Predictor, tuple[str, ...]]:
         """The model to train, with the folder's own head where it is of the task, and what is new in it."""
-        folder = local_folder(self.model)
+        folder = encoder_folder(local_folder(self.model))
         config, tokenizer = open_folder(folder)
         own = task.has_head(config)
         task.configure(config)
-        parameters = manifest(config, task.head)
+        parameters = tuple(parameters_of(task.head, config))
         skipped = () if own else parameters[len(manifest(config)) :]
         report = survey(folder, [p for p in parameters if p not in skipped], config)
         require_encoder(folder, report.missing, config, task.head)

@@ -14,6 +14,7 @@ from distilbert.core.training_log import TrainingLog
 from distilbert.errors import CheckpointError
 from distilbert.torch.adapters import has_adapters
 from distilbert.torch.processes import Alone
+from distilbert.torch.randomness import set_random_state
 from distilbert.torch.tensors import as_array, as_tensor
 from distilbert.torch.train import Course
 
@@ -94,9 +95,9 @@ class RunKeeper:
                         what: as_tensor(file[key]).to(device) for what, key in memory.items()
                     }
             rank = self._processes.rank
-            torch.set_rng_state(as_tensor(file["randomness/cpu"])[rank].clone())
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(as_tensor(file["randomness/cuda"])[rank].clone(), device)
+            names = ("cpu", "cuda") if device.type == "cuda" else ("cpu",)
+            state = {name: as_tensor(file[f"randomness/{name}"])[rank].clone() for name in names}
+            set_random_state(state, device)
         course.log.__dict__.update(vars(TrainingLog(**facts["log"])))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from torch import nn
 
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
@@ -21,6 +22,7 @@ def looks_at(
     recipe: Finetuning,
     *,
     items: int,
+    extra: nn.Module,
     told: Hear | None = None,
 ) -> Selection | None:
     """The looks that a recipe asks for; None where there is nothing to look at, or nobody wants to.
@@ -30,6 +32,7 @@ def looks_at(
         pupil: what learns, with its task and tokenizer.
         recipe: says how often, at how many, what decides, and when it is enough.
         items: that are learnt from in an epoch.
+        extra: what learns with the pupil's model.
         told: of every look.
 
     Raises:
@@ -70,5 +73,11 @@ def looks_at(
 
     every = max(1, round(items / recipe.batch_size / recipe.looks_per_epoch))
     return Selection(
-        pupil.model, judge, every, metric, lowest=lower_is_better(metric), patience=recipe.patience
+        pupil.model,
+        judge,
+        every,
+        metric,
+        lowest=lower_is_better(metric),
+        patience=recipe.patience,
+        extra=extra,
     )

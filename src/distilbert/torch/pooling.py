@@ -79,7 +79,20 @@ def pooled(model: PreTrainedModel, texts: Sequence[Any], pooling: Pooling, *, sk
         skipped: tokens at the beginning of every text that are read and not pooled; each text is longer.
     """
     states_TD = model(pack(texts), return_dict=True).last_hidden_state
-    lengths = torch.tensor([len(text) for text in texts])
+    return _of_states(states_TD, torch.tensor([len(text) for text in texts]), pooling, skipped)
+
+
+def pooled_rows(
+    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, pooling: Pooling
+) -> Tensor:
+    """The same of padded rows, [B, S]."""
+    states_BSD = model(input_ids, attention_mask, return_dict=True).last_hidden_state
+    live_BS = attention_mask != 0
+    return _of_states(states_BSD[live_BS], live_BS.sum(1).cpu(), pooling, 0)
+
+
+def _of_states(states_TD: Tensor, lengths: Tensor, pooling: Pooling, skipped: int) -> Tensor:
+    """Of texts' states that lie end to end."""
     owners_T = torch.repeat_interleave(lengths)
     places_T = torch.arange(len(owners_T)) - (lengths.cumsum(0) - lengths)[owners_T] + 1
     if skipped:

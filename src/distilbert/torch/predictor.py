@@ -13,14 +13,17 @@ from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.facts import read_facts
 from distilbert.core.hub import local_folder
-from distilbert.core.parameters import Head, manifest
+from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
+from distilbert.core.sentence_folders import SentenceModules, encoder_folder, has_modules
+from distilbert.core.sentence_texts import longest_text
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import Table, as_examples, task_of_folder
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Answered, Task
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import CheckpointError
-from distilbert.torch.answering import batch_of, cut, logits_of, new_model
+from distilbert.torch.answering import batch_of, cut, logits_of, new_model, parameters_of
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.folders import open_folder
 from distilbert.torch.pretrained import PreTrainedModel
@@ -31,6 +34,7 @@ _DOES = {
     Head.MULTIPLE_CHOICE: "choose",
     Head.TOKEN_CLASSIFICATION: "tag words",
     Head.QUESTION_ANSWERING: "find answers",
+    Head.NONE: "make vectors",
 }
 
 
@@ -61,15 +65,16 @@ class Predictor:
             ConfigError: the folder is another kind of model's.
         """
         folder = local_folder(folder)
-        config, tokenizer = open_folder(folder)
+        place = encoder_folder(folder)
+        config, tokenizer = open_folder(place)
         facts = read_facts(folder)
         task: Task | None = None
         head = Head.SEQUENCE_CLASSIFICATION
-        if "task" in facts or not _is_language_model(config.architectures):
+        if "task" in facts or has_modules(folder) or not _is_language_model(config.architectures):
             task = task_of_folder(config, facts, folder=folder)
             head = task.head
-        parameters = manifest(config, head)
-        missing = survey(folder, parameters, config).missing
+        parameters = parameters_of(head, config)
+        missing = survey(place, parameters, config).missing
         require_encoder(folder, missing, config, head)
         if missing or task is None:
             without = listed(file_names(missing, parameters)) if missing else "a task"
@@ -79,8 +84,9 @@ class Predictor:
                 remedy=f"Train it first: distilbert finetune --model {folder} --train DATA --out DIR",
             )
         model = new_model(head, config)
-        model.load(folder, dtype=torch.float32)
-        longest = min(config.max_position_embeddings, tokenizer.model_max_length)
+        model.load(place, dtype=torch.float32)
+        modules = task.modules if isinstance(task, SentenceEmbedding) else SentenceModules()
+        longest = longest_text(modules, config, tokenizer)
         model.to(pick_device(device)).eval()
         return cls(model, tokenizer, task, min(facts.get("max_length", longest), longest), precision)
 

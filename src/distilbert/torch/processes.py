@@ -142,6 +142,24 @@ def processes(device: torch.device) -> Alone:
     return Together(device)
 
 
+def of_everyone(rows: Tensor) -> Tensor:
+    """The rows of all processes that learn together, those of the first one first, without a gradient.
+
+    Each may have another number of them.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows.detach()
+    count = torch.distributed.get_world_size()
+    sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(count)]
+    torch.distributed.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+    most = max(map(int, sizes))
+    whole = rows.new_zeros((most, *rows.shape[1:]))
+    whole[: len(rows)] = rows.detach()
+    found = [torch.empty_like(whole) for _ in range(count)]
+    torch.distributed.all_gather(found, whole)
+    return torch.cat([some[: int(size)] for some, size in zip(found, sizes, strict=True)])
+
+
 def added(processes: Alone, sums: dict[str, Any], names: Iterable[str]) -> dict[str, float]:
     """Numbers by name, each summed over all processes; a name that a process lacks is 0 there."""
     names = list(names)

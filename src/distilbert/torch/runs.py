@@ -65,6 +65,8 @@ class Job:
     examine: Callable[[], Sequence[Finding]] = tuple
     #: Looks in between, and the best weights.
     selection: Selection | None = None
+    #: Writes what else the model's folder holds.
+    finish: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ def rehearse(
 
 def _save(job: Job, facts: Mapping[str, Any], folder: Path, more: Mapping[str, Any]) -> None:
     save_folder(folder, merged(job.model), job.tokenizer, {**facts, **more})
+    if job.finish is not None:
+        job.finish(folder)
 
 
 def _parameters(model: PreTrainedModel) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilbert.core.training_log import TrainingLog
 from distilbert.torch.pretrained import PreTrainedModel
@@ -35,6 +35,8 @@ class Selection:
     patience: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
     stopped_early: bool = False
+    #: What learns with the model, and is kept like it.
+    extra: nn.Module = field(default_factory=nn.Module)
 
     def is_due(self, step: int, total_steps: int) -> bool:
         return step % self.every == 0 or step == total_steps
@@ -89,7 +91,8 @@ class Selection:
         }
 
     def _learning(self) -> dict[str, torch.nn.Parameter]:
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        learning = [*self.model.named_parameters(), *self.extra.named_parameters(prefix="extra")]
+        return {name: p for name, p in learning if p.requires_grad}
 
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if self.lowest else value > than

@@ -24,6 +24,7 @@ from distilbert.torch.compiling import compiled
 from distilbert.torch.device import autocast, peak_flops
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added
+from distilbert.torch.randomness import random_state
 from distilbert.torch.selecting import Selection
 from distilbert.torch.tracking import Watch, unwatched
 
@@ -236,14 +237,6 @@ def set_dropout(model: nn.Module, rate: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = rate
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """What dropout will draw from next."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
 
 
 class _Learner(nn.Module):

@@ -6,13 +6,15 @@ from typing import Any
 
 from distilbert.core.config import EncoderConfig
 from distilbert.core.data.annotated import read_annotated
-from distilbert.core.data.sources import Row, read_rows
+from distilbert.core.data.sources import Row, known_kind, read_rows, read_texts
+from distilbert.core.sentence_folders import has_modules
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.multiple_choice import MultipleChoice
 from distilbert.core.tasks.question_answering import QuestionAnswering, without_misplaced
 from distilbert.core.tasks.regression import Regression
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.tasks.task import Task
 from distilbert.core.tasks.token_classification import TokenClassification
@@ -23,6 +25,7 @@ TASKS: dict[str, type[Task]] = {
     kind.name: kind
     for kind in (
         TokenClassification,
+        SentenceEmbedding,
         MultipleChoice,
         QuestionAnswering,
         MultiLabelClassification,
@@ -64,7 +67,10 @@ def read_examples(
             received=f"misplaced={misplaced!r:.40}",
             remedy='Choose "stop" or "drop".',
         )
-    rows = list(read_annotated(Path(path)) or read_rows(path))
+    if task == SentenceEmbedding.name and known_kind(Path(path)) == ".txt":
+        rows = list(enumerate(({"text": text} for text in read_texts(path)), start=1))
+    else:
+        rows = list(read_annotated(Path(path)) or read_rows(path))
     kind = task_named(task) if task else task_of_rows(rows, columns or {})
     examples = kind.read(rows, source=str(path), columns=columns or {}, labelled=labelled)
     dropping = labelled and misplaced == "drop" and examples.task == QuestionAnswering.name
@@ -139,7 +145,9 @@ def task_of_folder(config: EncoderConfig, facts: Mapping[str, Any], *, folder: o
     """
     remembered = facts.get("task", {})
     kind = next((kind for name, kind in TASKS.items() if name == remembered.get("name")), None)
-    return (kind or _looks_like(config)).from_config(config, remembered, folder=folder)
+    if kind is None:
+        kind = SentenceEmbedding if has_modules(Path(str(folder))) else _looks_like(config)
+    return kind.from_config(config, remembered, folder=folder)
 
 
 def _looks_like(config: EncoderConfig) -> type[Task]:
