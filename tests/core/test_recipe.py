@@ -50,6 +50,21 @@ def test_a_recipe_that_is_none(tmp_path: Path, text: str | None, sentence: str) 
         Finetuning.read(tmp_path / "r.toml")
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    for name, text in (("r.toml", "steps = 7"), ("r.json", '{"steps": 7}')):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert LanguageModelling.read(tmp_path / name).steps == 7
+
+
+def test_what_becomes_of_hidden_words_is_at_most_all_of_them() -> None:
+    for mask, keep in ((0.8, 0.2), (0.7, 0.3), (1.0, 0.0), (0.0, 1.0)):
+        assert LanguageModelling(mask_share=mask, keep_share=keep).mask_share == mask
+    with pytest.raises(ConfigError, match=r"mask_share and keep_share .*mask_share=0\.9, keep_share=0\.5"):
+        LanguageModelling(mask_share=0.9, keep_share=0.5)
+    with pytest.raises(ConfigError, match="together at most 1"):
+        LanguageModelling().with_changes(mask_share=0.95)
+
+
 def test_flags_change_what_they_name_and_nothing_else() -> None:
     assert Finetuning().with_changes(steps=3, epochs=None) == Finetuning(steps=3)
     assert Finetuning(steps=3).total_steps(1000) == 3

@@ -192,12 +192,9 @@ class Training:
 
     def as_toml(self) -> str:
         """A file of the fields, which ``read`` reads; those that are None it leaves out."""
-        lines = []
-        for name, value in self.facts().items():
-            if value is not None:
-                # TOML writes flags, numbers, texts and lists of them as JSON does.
-                lines.append(f"{name} = {json.dumps(value)}")
-        return "\n".join(lines) + "\n"
+        said = {name: value for name, value in self.facts().items() if value is not None}
+        # TOML writes flags, numbers, texts and lists of them as JSON does.
+        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in said.items())
 
     @classmethod
     def read(cls, name: str | Path) -> Self:
@@ -294,6 +291,10 @@ class LanguageModelling(Training):
             "seed": 56,
         },
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rules.shares_of_one(mask_share=self.mask_share, keep_share=self.keep_share)
 
     def total_steps(self, rows: int, tokens: int = 0) -> int:
         """How many optimiser steps a run over so many sequences, of so many tokens, takes."""

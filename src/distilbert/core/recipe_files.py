@@ -24,7 +24,7 @@ def read_fields(path: Path, names: Sequence[str]) -> dict[str, Any]:
             remedy="Check the name.",
         ) from None
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # some editors begin a file with a mark
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(

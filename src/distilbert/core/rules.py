@@ -179,6 +179,16 @@ def heads_by_layer(name: str, value: Any) -> dict[int, list[int]]:
     return {layer: chosen for layer, chosen in sorted(heads.items()) if chosen}
 
 
+def shares_of_one(**shares: float) -> None:
+    """Refuse shares of the same thing that are together more than all of it."""
+    if sum(shares.values()) > 1 + 1e-9:  # what 0.7 and 0.3 are together is no reason
+        raise ConfigError(
+            f"{' and '.join(shares)} are shares of the same, and together at most 1.",
+            received=", ".join(f"{name}={share:g}" for name, share in shares.items()),
+            remedy="Lower one of them.",
+        )
+
+
 def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
     raise ConfigError(
         f"{name} must be {wanted}.",
