@@ -19,8 +19,9 @@ from small_files import sentences, write_teacher
 
 from distilbert.core import copies
 from distilbert.errors import ConfigError, OutputError, TrainingError
-from distilbert.torch import keeping
+from distilbert.torch import keeping, runs
 from distilbert.torch.distill import Distiller
+from distilbert.torch.processes import Alone
 
 SHORT = RECIPE.with_changes(steps=12, checkpoint_every=3)
 
@@ -167,6 +168,32 @@ def test_only_the_run_that_was_interrupted_is_resumed(
     run(teacher, texts, out, resume=True, recipe=SHORT.with_changes(checkpoint_every=5))
     run(teacher, texts, tmp_path / "whole")
     assert weights(out) == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [(1, 2), (2, 1)])
+def test_a_run_goes_on_in_as_many_processes_as_it_began_in(
+    teacher: Path, texts: list[str], tmp_path: Path, began: int, goes_on: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of several here learns without the others, which changes nothing of what is asked of it."""
+
+    class Several(Alone):
+        def __init__(self, count: int) -> None:
+            super().__init__(torch.device("cpu"))
+            self.count = count
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(runs, "processes", lambda device: Several(began))
+    with pytest.raises(KeyboardInterrupt):
+        run(teacher, texts, out, stop_at=8)
+    before = sorted((tmp_path / "out.checkpoints").rglob("*"))
+    monkeypatch.setattr(runs, "processes", lambda device: Several(goes_on))
+    with pytest.raises(
+        ConfigError, match=rf"as many processes.*{goes_on}, where .* is of {began}\b.*--force"
+    ):
+        run(teacher, texts, out, resume=True)
+    assert sorted((tmp_path / "out.checkpoints").rglob("*")) == before
+    monkeypatch.setattr(runs, "processes", lambda device: Several(began))
+    run(teacher, texts, out, resume=True)
 
 
 def test_a_run_that_is_given_up_leaves_when_the_new_one_has_a_copy(

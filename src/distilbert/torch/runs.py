@@ -140,9 +140,8 @@ def complete(
                     logger.warning("%s", finding)
             noted = json.loads(json.dumps({**facts, "weights": fingerprint(merged(job.model).arrays())}))
             total_steps = _total_steps(job, copies, noted, started, budget, together)
-            keeper = RunKeeper(
-                copies, partial(_save, job, facts), {"run": noted, "total_steps": total_steps}, together
-            )
+            begun = {"run": noted, "total_steps": total_steps, "processes": together.count}
+            keeper = RunKeeper(copies, partial(_save, job, facts), begun, together)
             with tracked(track if first else None, out, recipe.facts(), together.device) as watch:
                 log = train(
                     job.objective,
@@ -215,7 +214,7 @@ def _total_steps(
 ) -> int:
     """The schedule's length: the interrupted run's, what fits into the budget, or the recipe's."""
     if copies.found is not None:
-        _refuse_another_run(copies, noted)
+        _refuse_another_run(copies, noted, together.count)
         return int(copies.found.facts["total_steps"])
     if budget is None:
         return job.total_steps
@@ -262,8 +261,8 @@ def _measured(job: Job, together: Alone, progress: Progress) -> tuple[float, flo
     return statistics.median(log.seconds[1:] or log.seconds), judging
 
 
-def _refuse_another_run(copies: Copies, noted: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run that was given other things to do."""
+def _refuse_another_run(copies: Copies, noted: Mapping[str, Any], count: int) -> None:
+    """Refuse to go on with a run that was given other things to do, or to other processes."""
     assert copies.found is not None
     differing = sorted(_differing(copies.found.facts.get("run"), noted))
     if differing:
@@ -271,6 +270,15 @@ def _refuse_another_run(copies: Copies, noted: Mapping[str, Any]) -> None:
             "Only the run that was interrupted can be resumed.",
             received=f"another {', '.join(differing[:6])} than in {copies.found.folder}",
             remedy="Give it what it was given, or begin anew with --force (force=True).",
+        )
+    # Each process draws from a randomness of its own, of which a copy holds as many.
+    had = copies.found.facts.get("processes", 1)
+    if had != count:
+        raise ConfigError(
+            "A run that was interrupted goes on in as many processes as it began in.",
+            received=f"{count}, where {copies.found.folder} is of {had}",
+            remedy=f"Start it in {had} (torchrun --nproc-per-node {had}), or begin anew with --force "
+            "(force=True).",
         )
 
 
