@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from distilbert.torch.distill import Distiller as Distiller
     from distilbert.torch.distill import Pretrainer as Pretrainer
     from distilbert.torch.embedder import Embedder as Embedder
+    from distilbert.torch.evaluate import calibrate as calibrate
     from distilbert.torch.evaluate import evaluate as evaluate
     from distilbert.torch.finetune import Finetuner as Finetuner
     from distilbert.torch.labelling import label as label
@@ -115,6 +116,7 @@ _HOMES = {
     "label": "torch.labelling",
     "pack": "core.data.packing",
     "read_examples": "core.tasks.reading",
+    "calibrate": "torch.evaluate",
     "evaluate": "torch.evaluate",
     "evaluate_language_model": "torch.masked_evaluation",
     "train_tokenizer": "core.text.trainer",

@@ -70,6 +70,10 @@ def test_figures_are_scikit_learns() -> None:
         truth = rng.integers(0, classes, 50)
         answers = np.where(rng.random(50) < 0.5, truth, rng.integers(0, classes, 50))
         assert matthews(truth, answers) == pytest.approx(matthews_corrcoef(truth, answers))
+        # One label that is neither true nor told counts for nothing.
+        for ids in (truth, truth * 2):
+            expected = f1_score(ids, answers, average="macro", zero_division=0)
+            assert macro_f1(ids, answers) == pytest.approx(expected)
     for _ in range(10):
         several, scores = rng.random((30, 4)) < 0.3, rng.random((30, 4))
         for name, ours in (("micro", several_micro_f1), ("macro", several_macro_f1)):

@@ -1,21 +1,30 @@
 """Judge a fine-tuned model by a table of examples, or a language model by the hidden words of a text.
 
-The metrics of its task, each with a 95% interval over resamples of the rows; of a language model the loss of
-a hidden word, its perplexity, and how often the likeliest word is the right one.
+The metrics of its task, each with a 95% interval over resamples of the rows, label by label where there are
+labels, and with --against beside other models on the same rows. A page, report.html, also draws what is taken
+for what and how far the model can be believed, and lists the mistakes that it was surest of. Of a language
+model the loss of a hidden word, its perplexity, and how often the likeliest word is the right one.
 
   distilbert evaluate --model classifier/ --data test.csv
+  distilbert evaluate --model classifier/ --data test.csv --against other/ third/ --report page.html
+  distilbert evaluate --model classifier/ --data dev.csv --calibrate
   distilbert evaluate --model student-lm/ --text heldout.txt
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, read_table
 from distilbert.core.data.texts import TextFiles
+from distilbert.core.files import write_atomically
 from distilbert.core.recipe import LanguageModelling
-from distilbert.errors import ConfigError
+from distilbert.errors import ConfigError, OutputError
+
+#: Where the page goes if nobody says where.
+_PAGE = "report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_columns(parser)
     add_label_column(parser)
+    parser.add_argument(
+        "--against", nargs="+", default=[], metavar="MODEL", help="other models, judged by the same examples"
+    )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit the temperature, and the thresholds of several labels, to these examples, and keep them in "
+        "the model's folder; the scores are those of before",
+    )
+    parser.add_argument("--report", metavar="FILE", help=f"the page to write ({_PAGE})")
     parser.add_argument("--max-length", type=int, help="tokens of a language model's sequences (128)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of resampling, and of which words are hidden (0)"
@@ -54,16 +73,70 @@ def run(args: argparse.Namespace, display: Display) -> None:
         ending = f"{scores['hidden']} hidden words of {scores['sequences']} sequences"
         display.result(_table(scores, "words", ending), scores)
         return
+    _judge(args, display)
+
+
+def _judge(args: argparse.Namespace, display: Display) -> None:
+    """Judge a fine-tuned model."""
     from distilbert.core.tasks.metrics import require_metrics
-    from distilbert.torch.evaluate import evaluate
+    from distilbert.report.charts import require_charts
+    from distilbert.report.evaluation import (
+        CLASS_COLUMNS,
+        COMPARISON_COLUMNS,
+        class_rows,
+        comparison_rows,
+        evaluation_page,
+    )
+    from distilbert.torch.evaluate import calibrate, evaluate
     from distilbert.torch.predictor import Predictor
 
     require_metrics()
+    require_charts()
+    place = _place(args.report)
     predictor = Predictor.open(args.model, device=args.device)
-    data = read_table(args, args.data, task=predictor.task.name)
-    scores = evaluate(predictor, data, seed=args.seed, progress=display.progress)
+    task = predictor.task.name
+    data = read_table(args, args.data, task=task)
+    ways: dict[str, Any] = {"device": args.device, "progress": display.progress}
+    scores = evaluate(predictor, data, against=args.against, seed=args.seed, **ways)
+    fitted = calibrate(args.model, data, **ways) if args.calibrate else None
+    page = evaluation_page(scores, model=args.model, data=Path(args.data).name, task=task, fitted=fitted)
+    write_atomically(place, page.encode())
     ending = f"{scores['rows']}, of which {scores['cut_to_max_length']} were cut to length"
-    display.result(_table(scores, "rows", ending), scores)
+    lines = [_table(scores, "rows", ending)]
+    if "calibration" in scores:
+        lines.append(f"Calibration error: {scores['calibration']['error']:.4f}")
+    if fitted:
+        lines.append(f"Calibrated: {args.model} now divides its logits by {fitted['temperature']:.4f}.")
+    lines.append(f"The page to look at: {place}")
+    display.result("\n".join(lines), {**scores, **({"calibrated": fitted} if fitted else {})})
+    if display.json:
+        return
+    for name in ("entities", "classes"):
+        if name in scores:
+            display.table(CLASS_COLUMNS, class_rows(scores[name]))
+            break
+    if "against" in scores:
+        display.table(COMPARISON_COLUMNS, comparison_rows(scores["against"]))
+
+
+def _place(given: str | None) -> Path:
+    """Where the page goes; unasked, no file is replaced that is not such a page.
+
+    Raises:
+        OutputError: another file stands there.
+    """
+    from distilbert.report.evaluation import MARK
+
+    place = Path(given or _PAGE)
+    if given is None and place.exists():
+        known = place.is_file() and MARK.encode() in place.read_bytes()[:100_000]
+        if not known:
+            raise OutputError(
+                f"{_PAGE} is replaced only where it is the page of an earlier evaluation.",
+                received=f"another one in {place.resolve().parent}",
+                remedy="Name another place: --report FILE",
+            )
+    return place
 
 
 def _table(scores: dict[str, Any], last: str, ending: str) -> str:

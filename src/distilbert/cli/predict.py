@@ -7,6 +7,7 @@ than one text, such as a pair or a question with its options, comes from a table
   distilbert predict --model classifier/ --file texts.txt --json
   cat texts.txt | distilbert predict --model classifier/ -
   distilbert predict --model pairs/ '{"text_a": "A fine day.", "text_b": "A dull one."}'
+  distilbert predict --model classifier/ --file texts.txt --abstain-below 0.8
 """
 
 import argparse
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--file", metavar="FILE", help="a .txt (a text a line), .jsonl, .csv, .tsv or .parquet"
     )
+    parser.add_argument(
+        "--abstain-below",
+        type=float,
+        metavar="P",
+        help='say "unsure" where the answer\'s probability is lower',
+    )
     add_columns(parser)
     add_machine(parser)
 
@@ -59,7 +66,9 @@ def run(args: argparse.Namespace, display: Display) -> None:
     predictor = Predictor.open(args.model, device=args.device)
     cut = 0
     for examples in _chunks(args, lines, predictor.task):
-        answers, cut_here = predictor.answers_and_cut(examples, progress=display.progress)
+        answers, cut_here = predictor.answers_and_cut(
+            examples, abstain_below=args.abstain_below, progress=display.progress
+        )
         cut += cut_here
         names = [name for name in predictor.task.inputs if name in examples.columns]
         for given, answer in zip(examples.rows(*names), answers, strict=True):

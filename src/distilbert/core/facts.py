@@ -23,6 +23,7 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         if not isinstance(task, dict):
             raise ConfigError("task must be an object.", received=f"task={task!r:.60}", remedy="")
         rules.names("task.labels", task.get("labels", []))
+        _check_calibration(facts.get("calibration", {}))
     except ConfigError as error:
         raise CheckpointError(
             f"{FACTS_FILE} must hold what a training command wrote. {error.rule}",
@@ -30,3 +31,14 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
             remedy="Restore the file, or delete it: the model works without.",
         ) from None
     return facts
+
+
+def _check_calibration(calibration: Any) -> None:
+    if not isinstance(calibration, dict) or not isinstance(calibration.get("thresholds", {}), dict):
+        raise ConfigError(
+            "calibration and its thresholds must be objects.", received=f"{calibration!r:.60}", remedy=""
+        )
+    if "temperature" in calibration:
+        rules.number(1e-3, 1e3)("calibration.temperature", calibration["temperature"])
+    for label, threshold in calibration.get("thresholds", {}).items():
+        rules.number(1e-9, 1 - 1e-9)(f"calibration.thresholds of {label}", threshold)

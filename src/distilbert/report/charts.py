@@ -19,6 +19,7 @@ _STYLE = {
     "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
     "svg.hashsalt": "distilbert",  # the same figures give the same file
     "font.size": 9,
+    "text.parse_math": False,  # a label may hold dollars
     "text.color": _INK,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -115,6 +116,61 @@ def dot_chart(
         axes.grid(alpha=0.15, color=_INK, linewidth=0.6)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), borderaxespad=0)
         return _svg(figure, f"{y} over {x}: {', '.join(groups)}")
+
+
+def reliability_chart(bins: Sequence[Mapping[str, float]], *, x: str, y: str) -> str:
+    """How often decisions are right over how sure the model was; the line is where both are the same.
+
+    Args:
+        bins: as ``reliability`` has them: ``low``, ``high``, ``decisions``, ``confidence``, ``right``.
+        x: what confidence is.
+        y: what is right.
+    """
+    with _figure(3.6, 3.4) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.35, linewidth=0.8, linestyle="--")
+        greatest = max((one["decisions"] for one in bins), default=1)
+        for one in bins:
+            axes.bar(
+                one["low"],
+                one["decisions"] / greatest,
+                one["high"] - one["low"],
+                align="edge",
+                color=COLOURS[0],
+                alpha=0.15,
+            )
+        sure, right = ([one[name] for one in bins] for name in ("confidence", "right"))
+        axes.plot(sure, right, "o-", color=COLOURS[0], markersize=5)
+        axes.set(xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1.02))
+        axes.grid(alpha=0.15, color=_INK, linewidth=0.6)
+        said = "; ".join(f"{one['confidence']:.2f}: {one['right']:.2f} of {one['decisions']}" for one in bins)
+        return _svg(figure, f"{y} over {x}: {said}")
+
+
+def matrix_chart(counts: Sequence[Sequence[int]], labels: Sequence[str], *, x: str, y: str) -> str:
+    """A field for each pair of labels, the darker the larger its share of its row.
+
+    Args:
+        counts: [C down, C across].
+        labels: of both.
+        x: what stands across.
+        y: what stands down.
+    """
+    numbers = np.asarray(counts, np.float64)
+    shares = numbers / np.maximum(1, numbers.sum(axis=1, keepdims=True))
+    size = 1.4 + 0.42 * len(labels)
+    with _figure(max(3.0, size), max(2.4, size - 0.4)) as (figure, axes):
+        for i, j in np.ndindex(*numbers.shape):
+            colour = COLOURS[2] if i == j else COLOURS[4]
+            axes.fill_between([j, j + 1], -i, -i - 1, color=colour, alpha=0.75 * shares[i, j], linewidth=0)
+            if numbers[i, j]:
+                axes.text(j + 0.5, -i - 0.5, f"{numbers[i, j]:.0f}", ha="center", va="center", fontsize=8)
+        middles = np.arange(len(labels)) + 0.5
+        turned = 60 if max(map(len, labels), default=0) > 4 else 0
+        axes.set_xticks(middles, labels, rotation=turned, ha="right" if turned else "center")
+        axes.set_yticks(-middles, labels)
+        axes.set(xlabel=x, ylabel=y, xlim=(0, len(labels)), ylim=(-len(labels), 0))
+        axes.tick_params(length=0)
+        return _svg(figure, f"{y} (down) and {x} (across) of {', '.join(labels)}")
 
 
 class _figure:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from distilbert.core.data.token_rows import tokenized
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, Examples, SequenceClassification
+from distilbert.core.tasks.abstaining import check_abstaining, withheld
 from distilbert.core.tasks.sequence_classification import refuse_single
 from distilbert.errors import ConfigError
 from distilbert.torch.predictor import Predictor
@@ -60,7 +61,7 @@ class TextClassifier(Predictor):
             progress: told of every batch.
 
         Returns:
-            Logits [texts, C], and how many texts were cut to ``max_length``.
+            Logits [texts, C], as the model gives them, and how many texts were cut to ``max_length``.
 
         Raises:
             CheckpointError: the model's answer is no number.
@@ -79,7 +80,14 @@ class TextClassifier(Predictor):
         logits, cut = self.logits(texts, stage=stage, progress=progress)
         return logits.argmax(axis=1), cut
 
-    def answers(self, texts: Sequence[str], *, progress: Progress = silent) -> list[Answer]:  # type: ignore[override]
-        """An answer for each text. Long texts are cut to ``max_length``; ``logits`` counts them."""
-        answers: list[Answer] = self.task.answers(self.logits(texts, progress=progress)[0])
-        return answers
+    def answers(  # type: ignore[override]
+        self, texts: Sequence[str], *, abstain_below: float | None = None, progress: Progress = silent
+    ) -> list[Answer]:
+        """An answer for each text; one that is less likely than ``abstain_below`` is "unsure".
+
+        Long texts are cut to ``max_length``; ``logits`` counts them.
+        """
+        check_abstaining(self.task, abstain_below)
+        logits = self.calibration.applied(list(self.logits(texts, progress=progress)[0]))
+        answers: list[Answer] = self.task.answers(logits)
+        return list(cast(Any, withheld(answers, abstain_below)))

@@ -1,17 +1,29 @@
-"""How good a fine-tuned model is on labelled examples."""
+"""How good a fine-tuned model is on labelled examples, where it errs, and how it does beside others."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distilbert.core import rules
+from distilbert.core.data.token_rows import Array, TokenRows
+from distilbert.core.facts import read_facts
+from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks.calibration import Calibration, calibration_error, reliability
+from distilbert.core.tasks.classes import class_table, confusion, entity_table
+from distilbert.core.tasks.comparison import compare
+from distilbert.core.tasks.decisions import Decisions, decisions
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.tasks.metrics import Bootstrap, Metric, require_metrics
+from distilbert.core.tasks.metrics import Bootstrap, require_metrics
+from distilbert.core.tasks.mistakes import mistakes
 from distilbert.core.tasks.reading import Table, as_examples
+from distilbert.core.tasks.tags import have_spans
+from distilbert.core.tasks.token_classification import TokenClassification
+from distilbert.errors import ConfigError
 from distilbert.torch.predictor import Predictor
 
 
@@ -19,6 +31,7 @@ def evaluate(
     model: str | Path | Predictor,
     data: Table,
     *,
+    against: Sequence[str | Path | Predictor] = (),
     seed: int = 0,
     device: str = "auto",
     progress: Progress = silent,
@@ -29,41 +42,161 @@ def evaluate(
         model: the folder, or it opened.
         data: examples with their true answers, from ``read_examples`` or as rows, each a dictionary; or
             ``LabelledTexts``.
-        seed: of the intervals' resampling.
+        against: other models of the same task and labels, likewise, to answer the same examples.
+        seed: of the intervals' resampling, and of the tests against chance.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every batch.
 
     Returns:
         Each metric of the model's task with its 95% interval, the number of ``rows``, and how many were cut
-        to the model's greatest length.
+        to the model's greatest length. Then, of whatever tasks have them: ``calibration`` (the ``error`` of
+        confidence, the ``temperature``, and ``bins`` of decisions), ``classes``, ``entities``,
+        ``confusion_matrix``, and the ``mistakes`` that it was surest of. With others ``against``, by name, as
+        ``compare`` says.
 
     Raises:
         CheckpointError: the folder is not a fine-tuned model's.
+        ConfigError: a model to compare with has another task or other labels.
         DataError: labels that the model does not have, or examples of another task.
     """
     require_metrics()
     predictor = model if isinstance(model, Predictor) else Predictor.open(model, device=device)
     rules.integer(0)("seed", seed)
     examples = as_examples(data, task=predictor.task.name, source="the evaluation data")
-    return judge(predictor, examples, progress=progress).scores(seed=seed, progress=progress)
+    others = {}
+    for number, other in enumerate(against, start=1):
+        opened = other if isinstance(other, Predictor) else Predictor.open(other, device=device)
+        refuse_incomparable(predictor.task, opened.task)
+        name = f"model {number}" if isinstance(other, Predictor) else str(other)
+        others[f"{name} ({number})" if name in others else name] = opened
+    outcome = judge(predictor, examples, progress=progress)
+    found = {**outcome.scores(seed=seed, progress=progress), **outcome.findings()}
+    if others:
+        told = {name: _told_alike(predictor, other, examples, progress) for name, other in others.items()}
+        found["against"] = compare(
+            outcome.truth, outcome.told, told, metrics=outcome.task.metrics, seed=seed, progress=progress
+        )
+    return found
+
+
+def calibrate(
+    folder: str | Path, data: Table, *, device: str = "auto", progress: Progress = silent
+) -> dict[str, Any]:
+    """Fit a folder's temperature, and its thresholds where several labels may be told, and keep them in its
+    ``distilbert.json``, in place of those that it had.
+
+    Args:
+        folder: of a fine-tuned model, on this machine.
+        data: examples with their true answers, that it did not learn from.
+        device: "auto", "cpu", "cuda" or "mps".
+        progress: told of every batch.
+
+    Returns:
+        What the folder remembers: ``temperature``, ``thresholds``, and the calibration ``error`` before and
+        after, on these very ``rows``.
+
+    Raises:
+        CheckpointError: the folder is not a fine-tuned model's.
+        ConfigError: its task has no probabilities to fit, or it is no folder here.
+        DataError: labels that the model does not have, or examples of another task.
+        OutputError: the folder cannot be written.
+    """
+    if not Path(folder).is_dir():
+        raise ConfigError(
+            "What is calibrated is a folder, since it is written to.",
+            received=str(folder),
+            remedy="Copy the model into a folder first: distilbert convert",
+        )
+    predictor = Predictor.open(folder, device=device).uncalibrated()
+    examples = as_examples(data, task=predictor.task.name, source="the evaluation data")
+    facts = judge(predictor, examples, progress=progress).calibration_facts()
+    if facts is None:
+        raise ConfigError(
+            "Only probabilities of labels, tags or options can be calibrated.",
+            received=f"a model for {predictor.task.name}, in {folder}",
+            remedy="Use it as it is.",
+        )
+    write_json(Path(folder) / FACTS_FILE, {**read_facts(folder), "calibration": facts})
+    return facts
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model answered to examples, beside what is true, as its task's metrics take both."""
+    """What a model answered to examples, beside what is true.
 
-    metrics: Mapping[str, Metric]
+    Attributes:
+        task: the model's.
+        calibration: the model's.
+        examples: that were answered.
+        items: their tokens.
+        logits: of each item, as the model gives them.
+        truth: what is true, as the task's metrics take it.
+        told: what was answered, likewise.
+    """
+
+    task: Any
+    calibration: Calibration
+    examples: Examples
+    items: TokenRows
+    logits: Sequence[Array]
     truth: Any
     told: Any
-    rows: int
-    cut: int
+
+    @cached_property
+    def decided(self) -> Decisions | None:
+        return decisions(self.task, self.logits, self.examples, self.items)
 
     def scores(self, *, seed: int, progress: Progress = silent) -> dict[str, Any]:
-        """What ``evaluate`` returns."""
+        """Each metric with its interval, and over how many rows."""
         rng = np.random.default_rng(seed)
-        judged = Bootstrap(self.truth, {"": self.told}, rng=rng, metrics=self.metrics, progress=progress)
-        scores = {metric: judged.score("", metric).as_dict() for metric in self.metrics}
-        return {**scores, "rows": self.rows, "cut_to_max_length": self.cut}
+        metrics = self.task.metrics
+        judged = Bootstrap(self.truth, {"": self.told}, rng=rng, metrics=metrics, progress=progress)
+        scores = {metric: judged.score("", metric).as_dict() for metric in metrics}
+        cut = int(np.count_nonzero(self.items.dropped))
+        return {**scores, "rows": len(self.examples), "cut_to_max_length": cut}
+
+    def calibration_facts(self) -> dict[str, Any] | None:
+        """What is to be remembered of a calibration on these examples; None where there is nothing to fit."""
+        if self.decided is None:
+            return None
+        fitted = Calibration.fitted(self.decided, getattr(self.task, "labels", ()))
+        before, after = (
+            calibration_error(*self.decided.confidence(temperature))
+            for temperature in (1.0, fitted.temperature)
+        )
+        return {**fitted.facts(), "rows": len(self.examples), "error": {"before": before, "after": after}}
+
+    def findings(self) -> dict[str, Any]:
+        """Beyond the metrics: calibration, tables by label, and mistakes."""
+        found: dict[str, Any] = {}
+        temperature, scaled = self.calibration.temperature, self.calibration.applied(self.logits)
+        decided = self.decided
+        if decided is not None:
+            sure = decided.confidence(temperature)
+            bins = [one._asdict() for one in reliability(*sure)]
+            error = calibration_error(*sure)
+            found["calibration"] = {"error": error, "temperature": temperature, "bins": bins}
+            decided = replace(decided, logits=decided.logits / temperature)
+            found |= self._tables(decided)
+        listed = mistakes(self.task, scaled, self.examples, self.items, decided)
+        return found if listed is None else {**found, "mistakes": listed}
+
+    def _tables(self, decided: Decisions) -> dict[str, Any]:
+        labels = getattr(self.task, "labels", None)
+        if labels is None:
+            return {}
+        if decided.several:
+            return {"classes": class_table(decided.truth, (self.told >= 0.5).astype(np.int64), labels)}
+        told = decided.logits.argmax(axis=1)
+        found: dict[str, Any] = {
+            "classes": class_table(decided.truth, told, labels),
+            "confusion_matrix": confusion(decided.truth, told, labels),
+        }
+        if isinstance(self.task, TokenClassification) and have_spans(labels):
+            answers = self.task.answers(self.logits, self.examples, self.items)
+            tags = [answer.tags for answer in answers]
+            found["entities"] = entity_table(self.examples.columns["tags"], tags)
+        return found
 
 
 def judge(predictor: Predictor, examples: Examples, *, progress: Progress = silent) -> Outcome:
@@ -72,5 +205,34 @@ def judge(predictor: Predictor, examples: Examples, *, progress: Progress = sile
     truth = task.truth(examples, source="the evaluation data")
     rows = predictor.rows(examples)
     logits = predictor.item_logits(rows, stage="evaluate", progress=progress)
-    told = task.told(logits, examples, rows)
-    return Outcome(task.metrics, truth, told, len(examples), int(np.count_nonzero(rows.dropped)))
+    told = task.told(predictor.calibration.applied(logits), examples, rows)
+    return Outcome(task, predictor.calibration, examples, rows, logits, truth, told)
+
+
+def refuse_incomparable(task: Any, other: Any) -> None:
+    """Refuse a model that does not answer what another does.
+
+    Raises:
+        ConfigError: it is of another task, or has other labels.
+    """
+    labels, others = (sorted(getattr(one, "labels", ())) for one in (task, other))
+    if task.name != other.name or labels != others:
+        kinds = [f"{one.name} of {', '.join(names)}" if names else one.name
+                 for one, names in ((task, labels), (other, others))]  # fmt: skip
+        raise ConfigError(
+            "Models that are compared must have the same task and the same labels.",
+            received=" and ".join(kinds),
+            remedy="Compare models that were fine-tuned on the same data.",
+        )
+
+
+def _told_alike(predictor: Predictor, other: Predictor, examples: Examples, progress: Progress) -> Any:
+    """What another model answers, in the order of the first one's labels."""
+    rows = other.rows(examples)
+    logits = other.calibration.applied(other.item_logits(rows, stage="evaluate", progress=progress))
+    task = other.task
+    if labels := getattr(task, "labels", ()):
+        order = [labels.index(label) for label in predictor.task.labels]
+        logits = [row[..., order] for row in logits]
+        task = other.calibration.task(replace(task, labels=predictor.task.labels))
+    return task.told(logits, examples, rows)

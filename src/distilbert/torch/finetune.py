@@ -239,6 +239,8 @@ class Finetuner:
             if judged is None:
                 return found
             outcome = judge(pupil, judged, progress=self.progress)
+            if fitted := outcome.calibration_facts():
+                found["calibration"] = fitted
             options: dict[str, Any] = {"seed": self.recipe.seed, "progress": self.progress}
             found["evaluation"] = outcome.scores(**options)
             if lessons.gold is not None:

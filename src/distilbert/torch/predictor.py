@@ -1,7 +1,7 @@
 """A fine-tuned folder, opened: examples in, logits and answers out, whatever its task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,8 @@ from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
 from distilbert.core.sentence_folders import SentenceModules, encoder_folder, has_modules
 from distilbert.core.sentence_texts import longest_text
+from distilbert.core.tasks.abstaining import check_abstaining, withheld
+from distilbert.core.tasks.calibration import Calibration
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import Table, as_examples, task_of_folder
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
@@ -48,6 +50,7 @@ class Predictor:
         task: what it was trained for.
         max_length: in tokens; what becomes of longer texts is the task's to say.
         precision: as in a recipe.
+        calibration: what was fitted on data that it did not learn from; answers follow it, logits do not.
     """
 
     model: PreTrainedModel
@@ -55,6 +58,7 @@ class Predictor:
     task: Any
     max_length: int
     precision: str = "fp32"
+    calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
     def open(cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32") -> Self:
@@ -88,7 +92,13 @@ class Predictor:
         modules = task.modules if isinstance(task, SentenceEmbedding) else SentenceModules()
         longest = longest_text(modules, config, tokenizer)
         model.to(pick_device(device)).eval()
-        return cls(model, tokenizer, task, min(facts.get("max_length", longest), longest), precision)
+        calibration = Calibration.from_facts(facts.get("calibration", {}))
+        longest = min(facts.get("max_length", longest), longest)
+        return cls(model, tokenizer, calibration.task(task), longest, precision, calibration)
+
+    def uncalibrated(self) -> Self:
+        """The same model, as if nothing had been fitted after its training."""
+        return replace(self, task=Calibration().task(self.task), calibration=Calibration())
 
     def rows(self, examples: Examples) -> TokenRows:
         """The items that examples become."""
@@ -103,7 +113,7 @@ class Predictor:
         stage: str = "predict",
         progress: Progress = silent,
     ) -> list[Array]:
-        """The logits of each item.
+        """The logits of each item, as the model gives them.
 
         Args:
             rows: of the items.
@@ -133,21 +143,33 @@ class Predictor:
             )
         return found
 
-    def answers(self, table: Table, *, progress: Progress = silent) -> Sequence[Answered]:
+    def answers(
+        self, table: Table, *, abstain_below: float | None = None, progress: Progress = silent
+    ) -> Sequence[Answered]:
         """An answer for each example: of ``read_examples(path, labelled=False)``, or of rows, each a
         dictionary.
 
-        Raises:
-            DataError: they are none of this model's task.
-        """
-        return self.answers_and_cut(table, progress=progress)[0]
+        Args:
+            table: the examples.
+            abstain_below: an answer that is less likely is "unsure".
+            progress: told of every batch.
 
-    def answers_and_cut(self, table: Table, *, progress: Progress = silent) -> tuple[Sequence[Answered], int]:
+        Raises:
+            ConfigError: ``abstain_below`` for a task whose answers have no probability of their own.
+            DataError: the examples are none of this model's task.
+        """
+        return self.answers_and_cut(table, abstain_below=abstain_below, progress=progress)[0]
+
+    def answers_and_cut(
+        self, table: Table, *, abstain_below: float | None = None, progress: Progress = silent
+    ) -> tuple[Sequence[Answered], int]:
         """The same, and how many items were cut to ``max_length``."""
+        check_abstaining(self.task, abstain_below)
         examples = as_examples(table, task=self.task.name, labelled=False)
         rows = self.rows(examples)
-        logits = self.item_logits(rows, progress=progress)
-        return self.task.answers(logits, examples, rows), int(np.count_nonzero(rows.dropped))
+        logits = self.calibration.applied(self.item_logits(rows, progress=progress))
+        answers = withheld(self.task.answers(logits, examples, rows), abstain_below)
+        return answers, int(np.count_nonzero(rows.dropped))
 
 
 def _is_language_model(architectures: Sequence[str] | None) -> bool:

@@ -50,7 +50,7 @@ class Labels:
     """What a model says of one text.
 
     Attributes:
-        labels: those that are at least as likely as not, the likeliest first.
+        labels: those that are at least as likely as their thresholds, the likeliest first.
         scores: the probability of each label.
     """
 
@@ -68,12 +68,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class MultiLabelClassification:
-    """The task of a folder: which labels there are, in the order of the logits, and whether it reads
-    pairs.
+    """The task of a folder: which labels there are, in the order of the logits, whether it reads pairs, and
+    from which probability on each label is told; none is one half.
     """
 
     labels: tuple[str, ...]
     pair: bool = False
+    thresholds: tuple[float, ...] = ()
 
     name: ClassVar[str] = "multi-label-classification"
     head: ClassVar[Head] = Head.SEQUENCE_CLASSIFICATION
@@ -184,17 +185,24 @@ class MultiLabelClassification:
     ) -> list[Labels]:
         """What logits [C] say, with a probability for each label."""
         answers = []
+        least = dict(zip(self.labels, self._thresholds(), strict=True))
         for row in logits:
             scores = dict(zip(self.labels, _sigmoid(row).tolist(), strict=True))
             told = sorted(
-                (name for name in scores if scores[name] >= THRESHOLD), key=lambda name: -scores[name]
+                (name for name in scores if scores[name] >= least[name]), key=lambda name: -scores[name]
             )
             answers.append(Labels(tuple(told), scores))
         return answers
 
     def told(self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None) -> Array:
-        """The answers as the metrics take them: probabilities [rows, C]."""
-        return _sigmoid(np.stack(logits))
+        """The answers as the metrics take them: probabilities [rows, C], moved in their order so that each
+        label's threshold comes to lie at one half.
+        """
+        least = np.array(self._thresholds())
+        return _sigmoid(np.stack(logits) - np.log(least / (1 - least)))
+
+    def _thresholds(self) -> tuple[float, ...]:
+        return self.thresholds or (THRESHOLD,) * len(self.labels)
 
     def asked(self, examples: Examples, rows: TokenRows) -> Examples:
         """What a teacher is asked: the same."""

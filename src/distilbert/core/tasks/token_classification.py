@@ -242,7 +242,7 @@ class TokenClassification:
 
     def _of_words(self, logits: Sequence[Array], rows: TokenRows, sizes: Sequence[int]) -> list[Array]:
         """The logits of each text's words, [words, C]; not a number for words that no row answers for."""
-        found = [np.full((size, len(self.labels)), np.nan, np.float32) for size in sizes]
+        found = [np.full((size, len(self.labels)), np.nan, np.float64) for size in sizes]
         assert rows.of is not None
         assert rows.places is not None
         for own, example, places in zip(logits, rows.of, rows.places, strict=True):
@@ -255,7 +255,7 @@ class TokenClassification:
         for own in self._of_words(logits, rows, sizes):
             unread = np.isnan(own[:, :1])
             nothing = np.where(np.arange(len(self.labels)) == 0, 0.0, -np.inf)
-            likely.append(np.exp(log_softmax(np.where(unread, nothing, own.astype(np.float64)))))
+            likely.append(np.exp(log_softmax(np.where(unread, nothing, own))))
         return likely
 
     # What a folder knows of it.
