@@ -275,8 +275,9 @@ def _run(
     """Have Ray run the trials, and hear of each when it has ended."""
     # What is run, and for how long, is nobody else's to know.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Only the command line speaks.
+    # Only the command line speaks, and Ctrl-C is its own.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     import ray
     import torch
     from ray import tune as ray_tune
