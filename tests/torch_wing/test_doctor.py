@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ from distilbert import (
 )
 from distilbert.cli.main import main
 from distilbert.core.training_log import TrainingLog
-from distilbert.torch.doctor import of_course
+from distilbert.torch.doctor import of_course, of_signal
+from distilbert.torch.train import MicroBatch, Sums
 from distilbert.torch.word_findings import entropy
 
 RECIPE = LanguageModelling(
@@ -136,8 +138,79 @@ def test_a_loss_that_is_no_number_from_the_start(folders: Path, tmp_path: Path) 
 def test_a_loss_without_a_gradient(folders: Path, precision: str) -> None:
     """A student that is its teacher learns from nothing but the words."""
     for weight, told in ((0.0, True), (2.0, False)):
-        findings = said(folders / "teacher", layers=4, masked_lm_weight=weight, precision=precision)
+        findings = said(
+            folders / "teacher", layers=4, masked_lm_weight=weight, precision=precision, dropout=0.0
+        )
         assert any("nothing to learn" in finding for finding in findings) == told
+
+
+def test_dropout_is_something_to_learn_against(folders: Path) -> None:
+    """As in the run: there a student that is its teacher answers otherwise, as its teacher drops nothing."""
+    for dropout, told in ((0.0, True), (0.1, False)):
+        findings = said(folders / "teacher", layers=4, masked_lm_weight=0.0, dropout=dropout)
+        assert any("nothing to learn" in finding for finding in findings) == told
+
+
+class Slight:
+    """An objective whose gradient is 1e-4 of its terms' weights, where bf16 rounds to 4e-3."""
+
+    def __init__(self, gradient: float) -> None:
+        self.model, self.extra, self.gradient = torch.nn.Linear(1, 1, bias=False), torch.nn.Module(), gradient
+        self.model.device = torch.device("cpu")
+        self.weights = {"labels": 1.0}
+
+    def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
+        yield [MicroBatch({}, {"labels": 1})]
+
+    def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[torch.Tensor, Sums]:
+        loss = scales["labels"] * self.gradient * self.model.weight.sum()
+        return loss, {"labels": loss.detach()}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_slight_gradient_is_one_in_whatever_precision(precision: str) -> None:
+    for gradient, told in ((1e-4, False), (1e-6, True)):
+        found = list(of_signal(Slight(gradient), Finetuning(precision=precision), remedy="Look."))
+        assert [str(finding) for finding in found] == (
+            ["There is nothing to learn: the loss has no gradient. Look."] if told else []
+        )
+
+
+def test_a_step_is_looked_at_whole(folders: Path) -> None:
+    """Its first part may be of texts without labels alone, of which nothing is learnt by this recipe."""
+    texts, labels = sentences(64, words=14)
+    teacher = LabelledTexts(["ball", "song"], ["sport", "music"])
+    recipe = Finetuning(
+        batch_size=16, micro_batch_size=8, max_length=24, unlabelled_batch_size=16, teacher_weight=0.0
+    )
+    finetuner = Finetuner(folders / "teacher", teacher=folders / "labels.csv", recipe=recipe, device="cpu")
+    write_table(folders / "labels.csv", [*texts, *teacher.texts], [*labels, *teacher.labels])
+    job = finetuner._prepare(LabelledTexts(texts, labels), teacher.texts * 16, None, torch.device("cpu"))
+    parts = next(job.objective.steps(0, slice(0, None, 1)))
+    assert parts[0].counts["labels"] == 0 < sum(part.counts["labels"] for part in parts)
+    assert not job.examine()
+
+
+@pytest.mark.parametrize("command", ["finetune", "pretrain", "distill"])
+def test_a_remedy_names_flags_that_the_command_has(
+    command: str, folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilbert.torch.doctor._NO_GRADIENT", math.inf)
+    if command == "finetune":
+        finetuner = Finetuner(folders / "teacher", recipe=Finetuning(max_length=24), device="cpu")
+        findings = [str(finding) for finding in finetuner.examine(LabelledTexts(*sentences(40)))]
+    elif command == "pretrain":
+        found = Pretrainer(folders / "teacher", recipe=RECIPE, device="cpu").examine(TEXTS)
+        findings = [str(finding) for finding in found]
+    else:
+        findings = said(folders / "teacher")
+    (finding,) = findings
+    named = re.findall(r"--[a-z-]+", finding)
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    has = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert named
+    assert set(named) <= has
 
 
 def test_a_pretraining_of_a_sound_model(folders: Path) -> None:

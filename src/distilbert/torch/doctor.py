@@ -2,18 +2,20 @@
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from distilbert.core.checkpoint import file_names
 from distilbert.core.recipe import Training
 from distilbert.core.training_log import TrainingLog
 from distilbert.torch.device import autocast, computes_in_bf16
-from distilbert.torch.train import MicroBatch, Objective
+from distilbert.torch.randomness import seeded
+from distilbert.torch.train import MicroBatch, Objective, set_dropout
 
 #: Peak rates outside of these do not train encoders of any published recipe; Adam's are 1e-5 to 2e-3.
 _LEAST_RATE, _MOST_RATE = 2e-6, 5e-3
@@ -24,7 +26,7 @@ _UNKNOWN = 0.05
 #: Of what is computed, what may be padding without a word, and the steps that are looked at.
 _PADDING, _STEPS = 0.3, 8
 
-#: A gradient of a norm below this, for each unit of the terms' weights, is rounding: of fp32, and of bf16.
+#: A gradient of a norm below this, for each unit of the terms' weights, is rounding; or may be, of bf16.
 _NO_GRADIENT, _NO_GRADIENT_BF16 = 1e-5, 1e-3
 
 #: Fewer steps than these say nothing about where a loss goes.
@@ -75,37 +77,71 @@ def of_weights(models: Mapping[str, nn.Module]) -> Iterator[Finding]:
             )
 
 
-def of_signal(objective: Objective, recipe: Training) -> Iterator[Finding]:
-    """A loss that is no number, or that nothing follows from; the model stays as it is."""
-    model, weights = objective.model, {n: w for n, w in objective.weights.items() if w}
+def of_signal(objective: Objective, recipe: Training, *, remedy: str) -> Iterator[Finding]:
+    """A loss that is no number, or that nothing follows from; the model stays as it is.
+
+    Args:
+        objective: its first step is looked at, whole and with dropout, as the run takes it.
+        recipe: of the run.
+        remedy: what a run of this kind does about a loss without a gradient.
+    """
+    weights = {name: weight for name, weight in objective.weights.items() if weight}
     batches = next(objective.steps(0, slice(0, None, 1)))
     if not weights or not batches:
         return
-    learning = [p for p in model.parameters() if p.requires_grad]
-    training = model.training
-    model.eval()
-    try:
-        with autocast(model.device, recipe.precision):
-            scales = {name: weight / max(1, batches[0].counts[name]) for name, weight in weights.items()}
-            loss, sums = objective.losses(batches[0], scales)
-        gradients = torch.autograd.grad(loss, learning, allow_unused=True) if loss.requires_grad else ()
-    finally:
-        model.train(training)
-    if not bool(torch.isfinite(loss)):
-        wrong = ", ".join(name for name, value in sums.items() if not bool(torch.isfinite(value)))
+    norm, sums = _first_step(objective, recipe, weights, batches, recipe.precision)
+    if not math.isfinite(sums["total"]):
+        wrong = ", ".join(
+            name for name, value in sums.items() if not math.isfinite(value) and name != "total"
+        )
         yield Finding(
             f"The loss is no number before anything is learnt: {wrong or 'the sum of its terms'}.",
             "Compute in single precision, --precision fp32; if that does not help, a model is ruined.",
         )
         return
-    squares = [float(gradient.float().square().sum()) for gradient in gradients if gradient is not None]
-    rounding = _NO_GRADIENT_BF16 if computes_in_bf16(model.device, recipe.precision) else _NO_GRADIENT
-    if math.sqrt(sum(squares)) < rounding * sum(weights.values()):
-        yield Finding(
-            "There is nothing to learn: the loss has no gradient.",
-            "Give a term of the loss a weight that this model and its data can lower, such as "
-            "--masked-lm-weight.",
-        )
+    least = sum(weights.values())
+    if norm < _NO_GRADIENT_BF16 * least and computes_in_bf16(objective.model.device, recipe.precision):
+        # So little may be rounding, and may be all that there is to learn: single precision tells.
+        norm, _ = _first_step(objective, recipe, weights, batches, "fp32")
+    if norm < _NO_GRADIENT * least:
+        yield Finding("There is nothing to learn: the loss has no gradient.", remedy)
+
+
+def _first_step(
+    objective: Objective,
+    recipe: Training,
+    weights: Mapping[str, float],
+    batches: list[MicroBatch],
+    precision: str,
+) -> tuple[float, dict[str, float]]:
+    """The norm of a step's gradient, and its terms' sums; ``total`` is the loss."""
+    model = objective.model
+    learning = [p for each in (model, objective.extra) for p in each.parameters() if p.requires_grad]
+    counts = {name: sum(batch.counts[name] for batch in batches) for name in weights}
+    scales = {name: weight / max(1, counts[name]) for name, weight in weights.items()}
+    gradients: dict[int, Tensor] = {}
+    sums: dict[str, float] = defaultdict(float)
+    rates = {module: module.p for module in model.modules() if isinstance(module, nn.Dropout)}
+    training = model.training
+    model.train()
+    if recipe.dropout is not None:
+        set_dropout(model, recipe.dropout)
+    try:
+        with seeded(recipe.seed):
+            for batch in batches:
+                with autocast(model.device, precision):
+                    loss, found = objective.losses(batch, scales)
+                for name, value in {**found, "total": loss.detach()}.items():
+                    sums[name] += float(value)
+                if loss.requires_grad:
+                    for i, part in enumerate(torch.autograd.grad(loss, learning, allow_unused=True)):
+                        if part is not None:
+                            gradients[i] = gradients[i] + part if i in gradients else part
+    finally:
+        model.train(training)
+        for module, rate in rates.items():
+            module.p = rate
+    return math.sqrt(sum(float(part.float().square().sum()) for part in gradients.values())), sums
 
 
 def of_padding(objective: Objective) -> Iterator[Finding]:
@@ -140,11 +176,13 @@ def of_course(log: TrainingLog) -> Iterator[Finding]:
         )
 
 
-def of_all(objective: Objective, recipe: Training, models: Mapping[str, nn.Module]) -> list[Finding]:
-    """What every run is asked: its rate, its weights, its signal and its padding."""
+def of_all(
+    objective: Objective, recipe: Training, models: Mapping[str, nn.Module], *, remedy: str
+) -> list[Finding]:
+    """What every run is asked: its rate, its weights, its signal (with a ``remedy``) and its padding."""
     found = [*of_rate(recipe), *of_weights(models)]
     if not list(of_weights(models)):
-        found += of_signal(objective, recipe)
+        found += of_signal(objective, recipe, remedy=remedy)
     return [*found, *of_padding(objective)]
 
 

@@ -16,6 +16,12 @@ _FEW = 20
 #: Of the texts, how many more must be right under other names, for these to be the teacher's.
 _CLEARLY_MORE = 0.2
 
+#: What gives a loss of examples a gradient.
+_REMEDY = (
+    "Give a term of the loss a weight that this model and its data can lower, such as --label-weight, and "
+    "let more of the model learn if some of it is frozen (--freeze none)."
+)
+
 Ids = np.ndarray[Any, np.dtype[np.int32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -43,7 +49,7 @@ def examine(
     """
     unknown = sum(int(np.count_nonzero(ids == unknown_id)) for ids in texts)
     found = [*of_unknown(unknown, sum(map(len, texts)))]
-    found += of_all(objective, recipe, {"the model": objective.model})
+    found += of_all(objective, recipe, {"the model": objective.model}, remedy=_REMEDY)
     if taught is not None and labels is not None:
         found += of_answers(taught, labels, names)
     return found

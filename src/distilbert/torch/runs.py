@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from distilbert.torch.folders import save_folder
 from distilbert.torch.keeping import RunKeeper
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added, processes
+from distilbert.torch.randomness import seeded
 from distilbert.torch.selecting import Selection
 from distilbert.torch.tracking import require_tracker, tracked
 from distilbert.torch.train import Objective, judge, train
@@ -132,7 +133,7 @@ def complete(
     with own as copies:
         if first:
             refuse_taken(Path(out).resolve(), force=force)
-        with _seeded(recipe.seed + together.rank):
+        with seeded(recipe.seed + together.rank):
             job = prepare(together.device)
             facts = {**job.facts, "recipe": recipe.facts()}
             if first and copies.found is None:
@@ -175,7 +176,7 @@ def rehearse(
     prepare: Callable[[torch.device], Job], *, recipe: Training, device: str, progress: Progress
 ) -> Plan:
     """Prepare a job and run its first steps, to say what the whole would take. Nothing is written."""
-    with _seeded(recipe.seed):
+    with seeded(recipe.seed):
         job = prepare(pick_device(device))
         per_step, judging = _measured(job, Alone(job.model.device), progress)
     looks = 2 + job.total_steps // (_every(job) or job.total_steps)
@@ -290,14 +291,6 @@ def _differing(one: Any, other: Any, name: str = "run") -> Iterator[str]:
                 yield from _differing(one.get(key), other.get(key), key)
     elif one != other:
         yield name
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Everything drawn inside comes from the seed; the caller's generator is afterwards as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -38,11 +38,22 @@ def examine(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> list[
     found = [
         *_of_text(data),
         *of_unknown(int(counts[tokenizer.unk_token_id]), int(counts.sum())),
-        *of_all(objective, objective.recipe, {**models, "the model": objective.model}),
+        *of_all(
+            objective, objective.recipe, {**models, "the model": objective.model}, remedy=_remedy(objective)
+        ),
     ]
     if objective.teachers:
         found += _of_teacher(objective, tokenizer)
     return found
+
+
+def _remedy(objective: MaskedWords) -> str:
+    """What gives a loss a gradient; without a teacher it has one term, of which nothing can be chosen."""
+    if len(objective.weights) == 1:
+        return "Give a text that the model does not know by heart, or hide more of its words: --mask-rate 0.3"
+    return (
+        "Give a term of the loss a weight that this model and its data can lower, such as --masked-lm-weight."
+    )
 
 
 def _of_text(data: Corpus) -> Iterator[Finding]:
