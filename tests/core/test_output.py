@@ -1,6 +1,7 @@
 """A folder appears when it is complete; until then, and whatever goes wrong, the old one stands."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_there_is_a_model_at_every_moment(tmp_path: Path, monkeypatch: pytest.Mo
     with new_folder(tmp_path / "model", force=True) as folder:
         (folder / "config.json").write_text("newer")
     if sys.platform == "linux":
-        assert renames == [], "the old folder was never away"
+        assert tmp_path / "model" not in renames, "the old folder was never away"
     assert (tmp_path / "model" / "config.json").read_text() == "newer"
 
 
@@ -278,3 +279,64 @@ def test_a_tokenizer_is_saved_whole_or_not_at_all(
     assert everything(tmp_path) == before
     larger.save_pretrained(tmp_path)
     assert set(everything(tmp_path)) == set(before)
+
+
+_KILLED = """
+import os, sys, time
+from pathlib import Path
+from distilbert.core.output import new_folder
+with new_folder(sys.argv[1]) as folder:
+    (folder / "half").write_text("half")
+    print("under way", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_run_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
+    out = tmp_path / "an [odd] name"
+    kept = [f".{out.name}.old.partial", f".{out.name} too.0123abcd.partial", f".{out.name}.0123abcd.old"]
+    for name in kept:
+        (tmp_path / name).mkdir()
+    runs = []
+    for _ in range(2):
+        run = subprocess.Popen([sys.executable, "-c", _KILLED, str(out)], stdout=subprocess.PIPE, text=True)
+        assert run.stdout is not None
+        assert run.stdout.readline() == "under way\n"
+        runs.append(run)
+    dead, living = runs
+    try:
+        dead.kill()
+        dead.wait()
+        assert len(list(tmp_path.iterdir())) == len(kept) + 2
+        with new_folder(out) as folder:
+            fill(folder, "new")
+        left = sorted(set(os.listdir(tmp_path)) - {*kept, out.name})
+        assert len(left) == 1
+        assert everything(tmp_path / left[0]) == {"half": "half"}
+        assert {*kept} <= set(os.listdir(tmp_path))
+    finally:
+        living.kill()
+        living.wait()
+    with new_folder(out, force=True) as folder:
+        fill(folder, "newer")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, out.name])
+    assert everything(out)["config.json"] == "newer"
+
+
+def test_a_run_that_is_killed_as_it_replaces_a_folder_leaves_what_stood_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one must not take for half done what was the user's."""
+    old = model(tmp_path / "out")
+    (old / "notes.txt").write_text("mine")
+
+    def killed(old: Path, new: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "_carry_over", killed)
+        with pytest.raises(KeyboardInterrupt), new_folder(old, force=True) as folder:
+            fill(folder, "new")
+    with new_folder(old, force=True) as folder:
+        fill(folder, "newer")
+    assert "mine" in everything(tmp_path).values()

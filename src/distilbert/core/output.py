@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from distilbert.core.files import (
@@ -24,6 +25,7 @@ from distilbert.core.files import (
     make_folder,
     unwritable,
 )
+from distilbert.core.locks import hold
 from distilbert.errors import DistilBertError, OutputError
 
 #: The files of a tokenizer, and of a model. In a folder that is replaced they go, as parts of two models make
@@ -40,6 +42,9 @@ _OURS = re.compile(
 #: Where ``filling`` writes, and after how long nobody does any more.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial")
 _ABANDONED_SECONDS = 24 * 3600
+
+#: Names that are tried for a folder under way, each of which another run may remove before it is held.
+_TRIES = 5
 
 #: RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS; AT_FDCWD.
 _SWAP, _CURRENT_FOLDER = 2, -100
@@ -61,11 +66,18 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     path = _resolved(Path(path))
     refuse_taken(path, force=force)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    _drop_killed(path)
+    for left in reversed(range(_TRIES)):
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        try:
+            partial.mkdir(parents=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        held = hold(partial)
+        if held is not None or not left:
+            break
+        # Another run took it for a killed one's before it was held; or nothing can be held here.
+        shutil.rmtree(partial, ignore_errors=True)
     try:
         yield partial
         refuse_taken(path, force=force)  # another run may have finished first
@@ -76,6 +88,18 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _drop_killed(path: Path) -> None:
+    """Remove what runs that were killed left of this folder: what no living process holds."""
+    for entry in path.parent.glob(f".{escape(path.name)}.*.partial"):
+        if _PARTIAL.fullmatch(entry.name[1 + len(path.name) :]) and not entry.is_symlink():
+            held = hold(entry)
+            if held is not None:
+                shutil.rmtree(entry, ignore_errors=True)
+                os.close(held)
 
 
 @contextmanager
@@ -170,10 +194,15 @@ def _is_held(path: Path) -> bool:
 
 
 def _put(partial: Path, path: Path) -> None:
-    if path.exists() and _exchanged(partial, path):
-        _carry_over(partial, path)
-        return
     old = partial.with_suffix(".old")
+    if path.exists():
+        # Under this name nobody takes what stood there for what a killed run left.
+        partial.rename(old)
+        if _exchanged(old, path):
+            _carry_over(old, path)
+            shutil.rmtree(old, ignore_errors=True)
+            return
+        old.rename(partial)
     try:
         if path.exists():
             path.rename(old)
