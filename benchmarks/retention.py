@@ -106,8 +106,15 @@ FULL = Settings(
     adapt=LanguageModelling.read("adapt").with_changes(**_READING, steps=600),
     distil=LanguageModelling.read("default").with_changes(**_READING, learning_rate=5e-4, steps=2400),
     ablate=LanguageModelling.read("default").with_changes(**_READING, learning_rate=5e-4, steps=500),
+    # The last weights are judged: those that looked best would have been chosen by the rows of the table.
     finetune=Finetuning(
-        eval_share=0.0, epochs=3, learning_rate=1e-4, new_weights_rate=5.0, batch_size=32, max_length=128
+        eval_share=0.0,
+        looks_per_epoch=0.0,
+        epochs=3,
+        learning_rate=1e-4,
+        new_weights_rate=5.0,
+        batch_size=32,
+        max_length=128,
     ),
     tasks=TASKS,
     seeds=3,
