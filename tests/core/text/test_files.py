@@ -211,3 +211,18 @@ def test_errors_say_three_things_and_travel(kind: type[DistilBertError]) -> None
 def test_a_missing_extra_is_a_command() -> None:
     error = MissingExtraError.of("keras", wanted="The Keras wing", missing="keras")
     assert str(error).endswith("Run: pip install 'distilbert[keras]'")
+
+
+def test_many_texts_come_out_as_few_do(ours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are tokenised at once; what is no text is named by its place among all."""
+    from distilbert.core.text import interface
+
+    texts = [" ".join(["one", "two", "three"][: i % 4]) for i in range(10)]
+    whole = ours.encode_texts(texts, max_length=4)
+    monkeypatch.setattr(interface, "_AT_ONCE", 3)
+    parts = ours.encode_texts(iter(texts), max_length=4)
+    assert [row.tolist() for row in parts.input_ids] == [row.tolist() for row in whole.input_ids]
+    assert parts.dropped.tolist() == whole.dropped.tolist() == [0, 0, 0, 1] * 2 + [0, 0]
+    assert len(ours.encode_texts([]).input_ids) == 0
+    with pytest.raises(DataError, match="7 at row 8"):
+        ours.encode_texts([*texts[:8], 7, "one"])

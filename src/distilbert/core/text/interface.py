@@ -11,8 +11,11 @@ from distilbert.core import rules
 from distilbert.core.text.configured import Configured
 from distilbert.core.text.encoding import BatchEncoding
 from distilbert.core.text.rows import Rows, Segment
-from distilbert.core.text.samples import Text, samples
+from distilbert.core.text.samples import Text, not_a_text, samples
 from distilbert.errors import ConfigError, DataError
+
+#: Texts that are tokenised at once: what a tokenizer makes of one is many times its ids.
+_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -259,8 +262,14 @@ class Tokenizer(Configured):
                 received=f"max_length={max_length}",
                 remedy=f"Choose at least {self.num_special_tokens_to_add()}.",
             )
-        for ids in self._ids(list(texts)):
-            kept = ids[:room]
-            rows.append(np.array([cls, *kept, sep], np.int32))
-            dropped.append(len(ids) - len(kept))
+        every = list(texts)
+        for start in range(0, len(every), _AT_ONCE):
+            try:
+                made = self._ids(every[start : start + _AT_ONCE])
+            except DataError:
+                raise not_a_text(every) from None  # by its number among all
+            for ids in made:
+                kept = ids[:room]
+                rows.append(np.array([cls, *kept, sep], np.int32))
+                dropped.append(len(ids) - len(kept))
         return TokenizedTexts(rows, np.array(dropped, np.int64))
