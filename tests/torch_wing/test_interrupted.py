@@ -267,6 +267,28 @@ def test_a_budget_is_planned_and_kept(teacher: Path, texts: list[str], tmp_path:
     assert again["total_steps"] == copy["total_steps"], "the plan is the first one's"
 
 
+def test_a_budget_has_room_for_copies(
+    teacher: Path, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk fewer steps are taken, and the copy that was tried leaves nothing."""
+    ordinary, written = keeping.write_safetensors, []
+
+    def slow(path: Path, arrays) -> None:
+        time.sleep(0.3)
+        written.append(path)
+        ordinary(path, arrays)
+
+    monkeypatch.setattr(keeping, "write_safetensors", slow)
+    recipe = RECIPE.with_changes(steps=None, epochs=1e5, checkpoint_every=4)
+    log = run(teacher, texts, tmp_path / "out", recipe=recipe, budget=5.0).log
+    spent = sum(log.seconds) + 0.3
+    assert spent < 5.0
+    assert 2 <= len(written) == 1 + (len(log.steps) - 1) // 4
+    with pytest.raises(TrainingError, match="the result take"):
+        run(teacher, texts, tmp_path / "none", recipe=recipe, budget=0.3)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_measuring_for_a_budget_leaves_no_trace(teacher: Path, texts: list[str], tmp_path: Path) -> None:
     whole = run(teacher, texts, tmp_path / "whole", recipe=SHORT).log
     planned = run(teacher, texts, tmp_path / "planned", recipe=SHORT, budget=4.0).log

@@ -1,5 +1,6 @@
 """Looks at examples that are not learnt from: the best weights are kept, and a run may end early."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from small_files import sentences, write_teacher
 
 from distilbert import Finetuner, Finetuning, LabelledTexts, evaluate
 from distilbert.core.training_log import TrainingLog
-from distilbert.errors import ConfigError
+from distilbert.errors import ConfigError, TrainingError
+from distilbert.torch import evaluate as evaluate_module
+from distilbert.torch import finetune
 from distilbert.torch.processes import Alone
 from distilbert.torch.selecting import Selection
 
@@ -183,6 +186,27 @@ def test_a_run_that_was_killed_goes_on_with_its_best_weights(
     assert resumed.log.losses == whole.log.losses
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "halved")
     assert all(np.array_equal(one[key], two[key]) for key in one)
+
+
+def test_a_budget_has_room_for_the_scores(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What answering 160 examples at the end takes is told by a few of them."""
+    ordinary, asked = evaluate_module.judge, []
+
+    def slow(pupil: Any, examples: Any, **options: Any) -> Any:
+        asked.append(len(examples))
+        time.sleep(0.02 * len(examples))
+        return ordinary(pupil, examples, **options)
+
+    monkeypatch.setattr(finetune, "judge", slow)
+    recipe = Finetuning(steps=3, batch_size=8, max_length=24, precision="fp32", looks_per_epoch=0)
+    finetuner = Finetuner(teacher, recipe=recipe, device="cpu")
+    given = LabelledTexts(*sentences(40, seed=2)), LabelledTexts(*sentences(160, seed=3))
+    with pytest.raises(TrainingError, match="the result take"):
+        finetuner.run(given[0], evaluate=given[1], out=tmp_path / "out", budget=3.0)
+    assert asked == [64]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_has_a_card_unless_somebody_wrote_a_page(teacher: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ noted when it was written, so that one that a crash has halved is passed over.
 
 import json
 import re
+import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -136,6 +137,15 @@ class Copies:
         self._given_up = []
         for old in self.standing[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def aside(self) -> Iterator["Copies"]:
+        """Others on the same disk, to measure what one costs; at the end of the block they are gone."""
+        place = self.root / f".step-{0:08d}.{secrets.token_hex(4)}.partial"
+        try:
+            yield Copies(place / "tried")
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def path(self, step: int) -> Path:
         """Where the copy of this step stands."""

@@ -1,6 +1,7 @@
 """How good a fine-tuned model is on labelled examples, where it errs, and how it does beside others."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +19,16 @@ from distilbert.core.tasks.classes import class_table, confusion, entity_table
 from distilbert.core.tasks.comparison import compare
 from distilbert.core.tasks.decisions import Decisions, decisions
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.tasks.metrics import Bootstrap, require_metrics
+from distilbert.core.tasks.metrics import RESAMPLES, Bootstrap, require_metrics
 from distilbert.core.tasks.mistakes import mistakes
 from distilbert.core.tasks.reading import Table, as_examples
 from distilbert.core.tasks.tags import have_spans
 from distilbert.core.tasks.token_classification import TokenClassification
 from distilbert.errors import ConfigError
 from distilbert.torch.predictor import Predictor
+
+#: Examples that say how long all of them take.
+_FEW = 64
 
 
 def evaluate(
@@ -197,6 +201,24 @@ class Outcome:
             tags = [answer.tags for answer in answers]
             found["entities"] = entity_table(self.examples.columns["tags"], tags)
         return found
+
+
+def seconds_of(judged: Callable[[Examples], Outcome], examples: Examples) -> float:
+    """About what answering examples and weighing the scores takes, by what a few of them do.
+
+    Args:
+        judged: what an open model comes to on some of them.
+        examples: all of them.
+    """
+    few = examples.take(sorted({i * len(examples) // _FEW for i in range(_FEW)}))
+    started = time.perf_counter()
+    outcome = judged(few)
+    answering = (time.perf_counter() - started) * len(examples) / len(few)
+    rows = np.resize(np.arange(len(few)), len(examples))
+    started = time.perf_counter()
+    for metric in outcome.task.metrics.values():
+        metric(outcome.truth[rows], outcome.told[rows])
+    return answering + RESAMPLES * (time.perf_counter() - started)
 
 
 def judge(predictor: Predictor, examples: Examples, *, progress: Progress = silent) -> Outcome:

@@ -34,7 +34,7 @@ from distilbert.torch.adapters import adapt
 from distilbert.torch.answering import new_model, parameters_of
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding
-from distilbert.torch.evaluate import judge
+from distilbert.torch.evaluate import judge, seconds_of
 from distilbert.torch.folders import open_folder
 from distilbert.torch.label_findings import examine
 from distilbert.torch.labels import Labels
@@ -277,6 +277,7 @@ class Finetuner:
                 told=self.on_look,
             ),
             finish,
+            concluding=lambda: 0.0 if judged is None else seconds_of(partial(judge, pupil), judged),
         )
 
     def _held_out(self, known: Examples, task: Task) -> tuple[Examples, Examples | None]:

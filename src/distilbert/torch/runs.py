@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from distilbert.core.card import CARD_FILE, is_ours, write_card
 from distilbert.core.copies import Copies, claimed, fingerprint
@@ -33,12 +34,13 @@ from distilbert.torch.processes import Alone, added, processes
 from distilbert.torch.randomness import seeded
 from distilbert.torch.selecting import Selection
 from distilbert.torch.tracking import require_tracker, tracked
-from distilbert.torch.train import Objective, judge, train
+from distilbert.torch.train import Course, Objective, judge, train
 
 logger = logging.getLogger(__name__)
 
-#: Steps of a rehearsal: the first pays for warming up, the median of the others is the speed.
-_REHEARSED = 4
+#: Steps of a rehearsal: the first pays for warming up, the median of the others is the speed; in the last one
+#: a copy is written.
+_REHEARSED = 5
 
 #: Of the time that is left, what steps may take: speed varies, and the result has to be written.
 _USED_SHARE = 0.93
@@ -68,6 +70,8 @@ class Job:
     selection: Selection | None = None
     #: Writes what else the model's folder holds.
     finish: Callable[[Path], None] | None = None
+    #: About how many seconds ``conclude`` takes.
+    concluding: Callable[[], float] = float
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def complete(
                 for finding in job.examine():
                     logger.warning("%s", finding)
             noted = json.loads(json.dumps({**facts, "weights": fingerprint(merged(job.model).arrays())}))
-            total_steps = _total_steps(job, copies, noted, started, budget, together)
+            total_steps = _total_steps(job, copies, noted, started, budget, together, facts)
             begun = {"run": noted, "total_steps": total_steps, "processes": together.count}
             keeper = RunKeeper(copies, partial(_save, job, facts), begun, together)
             with tracked(track if first else None, out, recipe.facts(), together.device) as watch:
@@ -178,12 +182,12 @@ def rehearse(
     """Prepare a job and run its first steps, to say what the whole would take. Nothing is written."""
     with seeded(recipe.seed):
         job = prepare(pick_device(device))
-        per_step, judging = _measured(job, Alone(job.model.device), progress)
+        pace = _measured(job, Alone(job.model.device), progress)
     looks = 2 + job.total_steps // (_every(job) or job.total_steps)
     return Plan(
         steps=job.total_steps,
-        seconds_per_step=per_step,
-        expected_seconds=per_step * job.total_steps + looks * judging,
+        seconds_per_step=pace.step,
+        expected_seconds=pace.step * job.total_steps + looks * pace.look + pace.end,
         parameters=_parameters(job.model),
         peak_memory_bytes=_peak_memory(job.model.device),
     )
@@ -212,6 +216,7 @@ def _total_steps(
     started: float,
     budget: float | None,
     together: Alone,
+    facts: Mapping[str, Any],
 ) -> int:
     """The schedule's length: the interrupted run's, what fits into the budget, or the recipe's."""
     if copies.found is not None:
@@ -219,35 +224,67 @@ def _total_steps(
         return int(copies.found.facts["total_steps"])
     if budget is None:
         return job.total_steps
-    per_step, judging = _measured(job, together, silent)
-    every = _every(job) if judging else None
-    left = budget - (time.perf_counter() - started) - 2 * judging
-    steps = int(_USED_SHARE * left / (per_step + (judging / every if every else 0.0)))
+    with copies.aside() as others:
+        pace = _measured(job, together, silent, RunKeeper(others, partial(_save, job, facts), {}, together))
+    every = _every(job) if pace.look else None
+    each = pace.step + (pace.look / every if every else 0.0) + pace.copy / job.recipe.checkpoint_every
+    # The finished folder is not more than a copy.
+    beside = time.perf_counter() - started + 2 * pace.look + pace.copy + pace.end
+    steps = int(_USED_SHARE * (budget - beside) / each)
     # The first process's clock is everyone's.
     steps = int(added(together, {"steps": max(0, steps) if together.is_first else 0}, ["steps"])["steps"])
     if steps < 1:
         raise TrainingError(
             "A budget must have room for at least one step.",
-            received=f"{budget:g} s, of which {time.perf_counter() - started:.0f} s were taken by preparing, "
-            f"with steps of {per_step:.1f} s",
+            received=f"{budget:g} s, of which preparing, looks and the result take {beside:.0f} s, "
+            f"with steps of {each:.1f} s",
             remedy="Give more time, or smaller steps: --batch-size.",
         )
     return steps
 
 
-def _measured(job: Job, together: Alone, progress: Progress) -> tuple[float, float]:
-    """Seconds of a step, and of a look at what is held out; the model and what is drawn stay as they are."""
+@dataclass(frozen=True)
+class _Pace:
+    """Seconds that a run's parts take: a step, a look at what is held out, a copy, and the conclusion."""
+
+    step: float
+    look: float
+    copy: float
+    end: float
+
+
+class _Timed:
+    """A keeper that begins anew, and whose clock runs while it keeps."""
+
+    def __init__(self, keeper: RunKeeper) -> None:
+        self._keeper = keeper
+        self.seconds = 0.0
+
+    def restore(self, course: Course) -> None:
+        pass
+
+    def keep(self, course: Course, randomness: Mapping[str, Tensor]) -> Path:
+        started = time.perf_counter()
+        path = self._keeper.keep(course, randomness)
+        self.seconds = time.perf_counter() - started
+        return path
+
+
+def _measured(job: Job, together: Alone, progress: Progress, keeper: RunKeeper | None = None) -> _Pace:
+    """What a few steps show; the model and what is drawn stay as they are. Copies are 0 without a keeper."""
     model, device = job.model, job.model.device
     learning = [*model.parameters(), *job.objective.extra.parameters()]
     before = [parameter.detach().clone() for parameter in learning]
+    timed = None if keeper is None else _Timed(keeper)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         log = train(
             job.objective,
-            job.recipe,
-            total_steps=job.total_steps,
+            job.recipe.with_changes(checkpoint_every=_REHEARSED - 1),
+            total_steps=max(job.total_steps, _REHEARSED),
             stage="rehearse",
             new_weights=job.new_weights,
             progress=progress,
+            keeper=timed,
             stop_after=_REHEARSED,
             processes=together,
         )
@@ -255,11 +292,14 @@ def _measured(job: Job, together: Alone, progress: Progress) -> tuple[float, flo
         judge(job.objective, job.recipe, TrainingLog(), 0, together)
         if job.selection is not None:
             job.selection.seen()
-        judging = time.perf_counter() - started
+        looking = time.perf_counter() - started
+        end = job.concluding() if together.is_first else 0.0
     with torch.no_grad():
         for parameter, was in zip(learning, before, strict=True):
             parameter.copy_(was)
-    return statistics.median(log.seconds[1:] or log.seconds), judging
+    copying = 0.0 if timed is None else timed.seconds
+    # The step in which a copy was written took that long beside.
+    return _Pace(statistics.median([*log.seconds[1:-1], log.seconds[-1] - copying]), looking, copying, end)
 
 
 def _refuse_another_run(copies: Copies, noted: Mapping[str, Any], count: int) -> None:
