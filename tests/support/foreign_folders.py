@@ -70,9 +70,8 @@ def write_foreign(
     import transformers
 
     tokenizer = {
-        "roberta": byte_tokenizer, "modernbert": byte_tokenizer, "deberta-v2": space_tokenizer,
-        "electra": lambda: word_tokenizer(folder),
-    }[family]()  # fmt: skip
+        "deberta-v2": space_tokenizer, "electra": lambda: word_tokenizer(folder)
+    }.get(family, byte_tokenizer)()  # fmt: skip
     special = {
         "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id,
@@ -80,9 +79,15 @@ def write_foreign(
     }  # fmt: skip
     more = {
         "electra": {"embedding_size": 32},
+        "deberta": {"relative_attention": True, "pos_att_type": "p2c|c2p"},
         "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c|c2p"},
-    }
-    config = transformers.CONFIG_MAPPING[family](**SIZES, **special, **more.get(family, {}))
+        "bart": {
+            "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,
+            "decoder_start_token_id": tokenizer.eos_token_id,
+        },
+    }  # fmt: skip
+    config = transformers.CONFIG_MAPPING[family](**{**SIZES, **special, **more.get(family, {})})
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: i for i, label in enumerate(labels)}

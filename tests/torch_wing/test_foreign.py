@@ -26,7 +26,7 @@ from distilbert.torch.foreign import ForeignClassifier, open_classifier, open_fo
 from distilbert.torch.losses import distribution_sum
 
 CPU = torch.device("cpu")
-FAMILIES = ("roberta", "modernbert", "deberta-v2", "electra")
+FAMILIES = ("roberta", "modernbert", "deberta", "deberta-v2", "electra")
 TEXTS = [text for words in (6, 12) for text in sentences(40, words=words, seed=words)[0]]
 TEXTS += [text.capitalize().replace(" ", ", ", 1) + "." for text in TEXTS[:10]]
 RECIPE = LanguageModelling(
@@ -71,6 +71,7 @@ def test_what_it_says_is_what_the_peer_says(folder: Path, family: str) -> None:
     import transformers
 
     model, tokenizer = open_foreign_language_model(folder / family, device=CPU)
+    assert model.head_apart
     rows = [np.array(ids) for ids in tokenizer(TEXTS[:7])["input_ids"]]
     assert len(set(map(len, rows))) > 1
     at = torch.arange(sum(map(len, rows)))[1::3]
@@ -254,8 +255,53 @@ def test_words_that_are_one_to_the_student_count_together(folder: Path, turned: 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_student_learns_from_every_family(folder: Path, tmp_path: Path, family: str) -> None:
-    recipe = RECIPE.with_changes(steps=15, hidden_weight=1.0, learning_rate=3e-3)
+def test_the_head_is_run_for_compared_words_alone(folder: Path, family: str) -> None:
+    objective = objective_of(folder / family, **random_student(folder))
+    (teacher,) = objective.teachers
+    rows: list[int] = []
+    teacher.model.model.get_output_embeddings().register_forward_hook(
+        lambda _, __, logits: rows.append(logits[..., 0].numel())
+    )
+    batch = objective.micro_batch(objective.learnt[:9], 0)
+    with torch.no_grad():
+        objective.losses(batch, {"cosine": 1.0, "masked_lm": 1.0})
+        assert not rows, "nothing of these terms is about its words"
+        objective.losses(batch, {"cosine": 1.0, "distribution": 1.0})
+    assert sum(rows) == batch.counts["distribution"] < sum(batch.given["reads"][0]["texts"].lengths)
+
+
+def test_families_that_can_be_asked_for_less(folder: Path, tmp_path: Path) -> None:
+    write_foreign(tmp_path / "fnet", "fnet")
+    with pytest.raises(ConfigError, match=r"family fnet: .*attention_mask.*another teacher"):
+        open_foreign_language_model(tmp_path / "fnet", device=CPU)
+    with pytest.raises(ConfigError, match="family fnet"):
+        open_classifier(write_foreign(tmp_path / "judge", "fnet", labels=("a", "b")), device="cpu")
+    bart = write_foreign(tmp_path / "bart", "bart")
+    options = {"device": "cpu", **random_student(folder)}
+    recipe = RECIPE.with_changes(hidden_weight=1.0)
+    with pytest.raises(ConfigError, match="--hidden-weight 0"):
+        Distiller(bart, recipe=recipe, **options).run(TEXTS, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    log = Distiller(bart, recipe=RECIPE, **options).run(TEXTS, out=tmp_path / "out").log
+    assert log.losses["distribution"][0] > 0
+
+
+def test_a_classifier_answers_in_bf16_where_it_can(folder: Path, tmp_path: Path) -> None:
+    for family in ("roberta", "deberta"):
+        place = write_foreign(tmp_path / family, family, labels=("a", "b"))
+        exact, rough = (open_classifier(place, device="cpu", precision=p) for p in ("fp32", "bf16"))
+        assert rough.precision == ("bf16" if family == "roberta" else "fp32")
+        (one, _), (other, _) = exact.logits(TEXTS[:5]), rough.logits(TEXTS[:5])
+        np.testing.assert_allclose(other, one, atol=0.1)
+        assert np.array_equal(one, other) == (family == "deberta")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_student_learns_from_every_family(
+    folder: Path, tmp_path: Path, family: str, precision: str
+) -> None:
+    recipe = RECIPE.with_changes(steps=15, hidden_weight=1.0, learning_rate=3e-3, precision=precision)
     options = random_student(folder)
     run = Distiller(folder / family, dim=16, n_heads=2, recipe=recipe, device="cpu", **options).run(
         TEXTS, out=tmp_path / "out"

@@ -7,7 +7,8 @@ nothing. To what listens to teachers they look like our own.
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,19 +18,22 @@ from torch import Tensor, nn
 
 from distilbert.core.config_files import folder_content, model_type
 from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
-from distilbert.core.data.packing import PackedBatch
+from distilbert.core.data.packing import PackedBatch, pack
 from distilbert.core.hub import local_folder
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import SequenceClassification
 from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
 from distilbert.torch.classifier import Numbers, TextClassifier
-from distilbert.torch.device import autocast, pick_device
+from distilbert.torch.device import autocast, computes_in_bf16, pick_device
 
 #: What this package has of its own.
 _OWN = ("bert", "distilbert")
 
 #: A tokenizer that says no length says some such number instead.
 _ANY_LENGTH = 10**6
+
+#: What a model is tried with when it is opened: rows of two lengths.
+_TRIED = ("one two three four", "one")
 
 
 def is_foreign(folder: str | Path) -> bool:
@@ -78,6 +82,8 @@ class ForeignLanguageModel(nn.Module):
         self.model = model
         self.config = model.config
         self.pad_token_id = pad_token_id
+        #: Whether its head can be run without its blocks, and whether any of it computes in bfloat16.
+        self.head_apart, self.bf16 = False, True
 
     @property
     def width(self) -> int:
@@ -100,28 +106,93 @@ class ForeignLanguageModel(nn.Module):
 
         Args:
             texts: any.
-            at: tokens whose logits may be asked for; those of all others go at once.
+            at: tokens whose logits may be asked for. Where its head can be run apart, it is when they are,
+                and of these alone; otherwise at once and of all tokens.
             layers: states before, between and after its layers, or the last ones alone.
 
         Returns:
             The states, and a function from places in ``at`` to logits.
+
+        Raises:
+            ConfigError: states of all layers are wanted, and it does not list them.
         """
         ids_T = texts.input_ids.ravel()[texts.order].astype(np.int32)
         rows = np.split(ids_T, np.cumsum(texts.lengths)[:-1])
         device = at.device
         ids_BS = torch.from_numpy(pad(rows, value=self.pad_token_id)).to(device)
         mask_BS = torch.from_numpy(attention_mask(rows)).to(device)
+        live = mask_BS.flatten().nonzero()[:, 0]
         last: list[Tensor] = []
         # Some families list their last states without the norm that their head reads them through.
         hook = self.model.base_model.register_forward_hook(lambda _, __, found: last.append(found[0]))
-        with hook:
-            output = self.model(
+        asked = self.model.base_model if self.head_apart else self.model
+        with hook, self._computing():
+            output = asked(
                 input_ids=ids_BS, attention_mask=mask_BS, output_hidden_states=layers, return_dict=True
             )
-        live = mask_BS.flatten().nonzero()[:, 0]
-        states = [*output.hidden_states[:-1], *last] if layers else last
+        listed = getattr(output, "hidden_states", None) if layers else ()
+        if listed is None or any(x.shape[:2] != ids_BS.shape for x in listed[:-1]):
+            raise ConfigError(
+                "Terms of several layers need a teacher that lists each token's states of all its layers.",
+                received=f"one of the family {self.config.model_type}, which does not",
+                remedy="Set hidden_weight to 0 (--hidden-weight 0), or choose another teacher.",
+            )
+        if last[-1].shape != (*ids_BS.shape, self.width):
+            raise ValueError(f"states of the shape {list(last[-1].shape)} for {list(ids_BS.shape)} tokens")
+        states = [x.flatten(0, 1).index_select(0, live) for x in (*listed[:-1], last[-1])]
+        if self.head_apart:
+            return states, lambda rows: self._told(states[-1][at[rows]], type(output))
         logits_TV = output.logits.flatten(0, 1).index_select(0, live[at])
-        return [x.flatten(0, 1).index_select(0, live) for x in states], lambda rows: logits_TV[rows]
+        return states, lambda rows: logits_TV[rows]
+
+    def find_out(self, texts: PackedBatch) -> None:
+        """Learn from a few texts how it can be asked.
+
+        Raises:
+            Exception: whatever its family's code raises, if it can be in no way.
+        """
+        device = next(self.parameters()).device
+        at = torch.arange(sum(texts.lengths), device=device)
+        some = at[::2]
+
+        def said() -> tuple[Tensor, Tensor]:
+            states, words = self.listen(texts, at, layers=False)
+            return states[-1], words(some)
+
+        with torch.no_grad():
+            whole = said()
+            self.head_apart = self.model.base_model is not self.model
+            try:
+                alike = all(
+                    torch.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
+                    for one, other in zip(whole, said(), strict=True)
+                )
+            except Exception:  # a family whose head needs more than the states of tokens
+                alike = False
+            self.head_apart = self.head_apart and alike
+            try:
+                with torch.autocast(device.type, torch.bfloat16):
+                    said()
+            except Exception:  # such as DeBERTa's lowest number of fp32, which bf16 has not
+                self.bf16 = False
+
+    def _told(self, states_CD: Tensor, kind: Any) -> Tensor:
+        """The head alone: logits [C, V] of tokens, by their last states."""
+        base = self.model.base_model
+        found = kind(last_hidden_state=states_CD[None])
+        ids_1C = torch.zeros((1, len(states_CD)), dtype=torch.long, device=states_CD.device)
+        base.forward = lambda *_, **__: found  # goes before the class's
+        try:
+            with self._computing():
+                output = self.model(input_ids=ids_1C, attention_mask=ids_1C + 1, return_dict=True)
+        finally:
+            del base.forward
+        logits: Tensor = output.logits[0]
+        return logits
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        device = next(self.parameters()).device
+        return nullcontext() if self.bf16 else torch.autocast(device.type, enabled=False)
 
 
 def open_foreign_language_model(
@@ -131,7 +202,8 @@ def open_foreign_language_model(
 
     Raises:
         CheckpointError: the folder cannot be read.
-        ConfigError: a family without a masked-language-model head, or one that is not known.
+        ConfigError: a family without a masked-language-model head, one that is not known, or one that cannot
+            be asked.
         MissingExtraError: ``transformers`` is not installed.
     """
     model, tokenizer = _opened(Path(folder), "MODEL_FOR_MASKED_LM_MAPPING", "a masked-language-model head")
@@ -141,7 +213,12 @@ def open_foreign_language_model(
             received=f"{folder}, whose tokenizer has none",
             remedy="Choose another teacher.",
         )
-    return ForeignLanguageModel(model, tokenizer.backend.pad_token_id or 0).to(device), tokenizer
+    opened = ForeignLanguageModel(model, tokenizer.backend.pad_token_id or 0).to(device)
+    try:
+        opened.find_out(pack([np.array(ids) for ids in tokenizer(_TRIED)["input_ids"]]))
+    except Exception as error:  # any family's code
+        raise _unusable(Path(folder), model, error) from None
+    return opened, tokenizer
 
 
 @dataclass(frozen=True)
@@ -171,7 +248,19 @@ class ForeignClassifier:
                 received=f"problem_type={model.config.problem_type}, labels {', '.join(labels)}, in {folder}",
                 remedy="Choose another teacher.",
             )
-        return cls(model.to(pick_device(device)), tokenizer, SequenceClassification(labels), precision)
+        place = pick_device(device)
+        opened = cls(model.to(place), tokenizer, SequenceClassification(labels))
+        try:
+            opened.logits(_TRIED)
+        except Exception as error:  # any family's code
+            raise _unusable(Path(folder), model, error) from None
+        if not computes_in_bf16(place, precision):
+            return opened
+        try:
+            replace(opened, precision=precision).logits(_TRIED)
+        except Exception:  # such as DeBERTa's lowest number of fp32, which bf16 has not
+            return opened
+        return replace(opened, precision=precision)
 
     def logits(
         self,
@@ -286,6 +375,15 @@ def _longest(model: Any) -> int:
             # RoBERTa and what stems from it count positions from behind the padding's id on.
             return positions - int(module.padding_idx) - 1
     return positions
+
+
+def _unusable(folder: Path, model: Any, error: Exception) -> ConfigError:
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ConfigError(
+        "A teacher of another family must take tokens and their mask, and answer about each token or text.",
+        received=f"{folder} of the family {model.config.model_type}: {said[:300]}",
+        remedy="Choose another teacher.",
+    )
 
 
 def _unreadable(folder: Path, error: Exception) -> CheckpointError:
