@@ -28,7 +28,7 @@ from distilbert.cli.main import main
 from distilbert.core.training_log import TrainingLog
 from distilbert.torch.doctor import of_course, of_signal
 from distilbert.torch.train import MicroBatch, Sums
-from distilbert.torch.word_findings import entropy
+from distilbert.torch.word_findings import entropy, word_counts
 
 RECIPE = LanguageModelling(
     steps=60, learning_rate=2e-3, max_length=24, min_length=3, held_out=0, batch_size=16
@@ -261,7 +261,9 @@ def test_words_told_by_frequency() -> None:
         def counts(self, size: int) -> np.ndarray:
             return np.array([50, 10, 10, 20])[:size]
 
-    assert entropy(Known(), 4, [0]) == pytest.approx(-(0.5 * math.log(0.25) + 0.5 * math.log(0.5)))
+    assert entropy(word_counts(Known(), 4, [0])) == pytest.approx(
+        -(0.5 * math.log(0.25) + 0.5 * math.log(0.5))
+    )
 
 
 def test_looking_changes_nothing(folders: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

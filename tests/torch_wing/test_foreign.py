@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -24,6 +25,7 @@ from distilbert.core.parameters import WORD_EMBEDDINGS
 from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
 from distilbert.torch.foreign import ForeignClassifier, open_classifier, open_foreign_language_model
 from distilbert.torch.losses import distribution_sum
+from distilbert.torch.word_findings import chance, entropy, word_counts
 
 CPU = torch.device("cpu")
 FAMILIES = ("roberta", "modernbert", "deberta", "deberta-v2", "electra")
@@ -345,6 +347,34 @@ def test_the_doctor_says_where_a_teacher_is_hardly_heard(folder: Path) -> None:
     assert "--tokenizer" in finding.remedy
     (finding,) = Distiller(folder / "bert", tokenizer=folder / "words", **options).examine(TEXTS)
     assert "at only" not in str(finding)
+
+
+def test_the_doctor_compares_a_teacher_with_the_words_that_it_is_asked_about(folder: Path) -> None:
+    """Of the few words that both have, one who knows nothing tells one more easily than of all."""
+    few = folder / "few"
+    shutil.copytree(folder / "bert", few)
+    size = WORDS.index("apple")
+    (few / "vocab.txt").write_text("\n".join(WORDS[:size]) + "\n")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (few / name).unlink(missing_ok=True)
+    arrays = load_file(few / "model.safetensors")
+    short = {k: a[:size].copy() if a.shape[:1] == (len(WORDS),) else a for k, a in arrays.items()}
+    save_file(short, few / "model.safetensors", metadata={"format": "pt"})
+    config = read_json(few / "config.json")
+    (few / "config.json").write_text(json.dumps({**config, "vocab_size": size}))
+    begun = {"student": folder / "bert", "vocabulary": "shared", "recipe": RECIPE, "device": "cpu"}
+    objective = Distiller(few, **begun)._prepare(TEXTS, CPU).objective
+    counts = word_counts(objective.data, len(WORDS), [0, 1, 2, 3, 4])
+    told = [str(finding) for finding in Distiller(few, **begun).examine(TEXTS)]
+    (finding,) = [one for one in told if "no better than their frequency" in one]
+    assert f"({entropy(counts[:size]):.2f})" in finding
+    nats = float(re.search(r"at ([\d.]+) nats", finding)[1])
+    assert nats < entropy(counts), "beside all of the student's words it would have passed"
+    # Of a teacher that tells words behind a space from others, each kind counts as often as it is heard.
+    (roberta,) = objective_of(folder / "roberta", student=folder / "bert", vocabulary="shared").teachers
+    ways = [entropy(counts[np.unique(roberta.reading.shared.pairs(kind)[0])]) for kind in (0, 1)]
+    assert chance(counts, roberta, {0: 3, 1: 1, -1: 9}) == pytest.approx((3 * ways[0] + ways[1]) / 4)
+    assert ways[0] != pytest.approx(ways[1], abs=1e-2)
 
 
 def test_a_student_with_words_of_its_own(folder: Path, tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """What is likely wrong with a run of hidden words, with a teacher or without."""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.torch.device import autocast
 from distilbert.torch.doctor import Finding, of_all, of_unknown
 from distilbert.torch.hearing import Teacher
 from distilbert.torch.language_modelling import MaskedWords
+
+Counts = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Sequences that are looked at; their rows are spread over the text.
 _LOOKED_AT = 48
@@ -70,10 +74,10 @@ def _of_text(data: Corpus) -> Iterator[Finding]:
 def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Iterator[Finding]:
     data, model = objective.data, objective.model
     rows = np.unique(np.linspace(0, len(data) - 1, _LOOKED_AT).astype(np.int64))
-    chance = entropy(data, model.config.vocab_size, tokenizer.all_special_ids)
+    counts = word_counts(data, model.config.vocab_size, tokenizer.all_special_ids)
     distances = []
     for teacher in objective.teachers:
-        found = _looked_at(objective, teacher, rows)
+        found, kinds = _looked_at(objective, teacher, rows)
         if found.get("shared", 1.0) < _HEARD:
             yield Finding(
                 f"{teacher.name} and the student cut the text into tokens that both have at only "
@@ -82,10 +86,11 @@ def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> I
             )
             continue
         distances.append(found["distribution"])
-        if found["teacher_masked_lm"] >= chance:
+        frequency = chance(counts, teacher, kinds)
+        if found["teacher_masked_lm"] >= frequency:
             yield Finding(
                 f"{teacher.name} tells hidden words at {found['teacher_masked_lm']:.2f} nats, which is no "
-                f"better than their frequency in the text ({chance:.2f}).",
+                f"better than their frequency in the text ({frequency:.2f}).",
                 "Train its head on such a text first: distilbert pretrain; if it has been trained, its "
                 "tokenizer's files are not those that it was trained with.",
             )
@@ -98,26 +103,48 @@ def _of_teacher(objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> I
 
 def _looked_at(
     objective: MaskedWords, teacher: Teacher, rows: "np.ndarray[Any, np.dtype[np.int64]]"
-) -> dict[str, float]:
-    """Means of what ``judge`` says of student and teacher."""
+) -> tuple[dict[str, float], Counter[int]]:
+    """Means of what ``judge`` says of student and teacher, and about how many words of each kind."""
     model = objective.model
     training = model.training
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
+    kinds: Counter[int] = Counter()
     model.eval()
     with torch.no_grad(), autocast(model.device, objective.recipe.precision):
         for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
-            found, of = objective.judge(objective.micro_batch(part, 0), by=teacher)
+            batch = objective.micro_batch(part, 0)
+            read = batch.given["reads"][objective.teachers.index(teacher)]
+            if read is not None:
+                hidden = batch.given["compared"][batch.given["labels"] != IGNORED_LABEL]
+                kinds.update(read["kinds"][hidden].tolist())
+            found, of = objective.judge(batch, by=teacher)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
                 counts[name] = counts.get(name, 0) + of[name]
     model.train(training)
-    return {name: value / max(1, counts[name]) for name, value in sums.items()}
+    return {name: value / max(1, counts[name]) for name, value in sums.items()}, kinds
 
 
-def entropy(data: Corpus, vocab_size: int, special_ids: list[int]) -> float:
-    """Nats that telling a word by its frequency costs: what a head that knows nothing of texts can reach."""
+def chance(counts: Counts, teacher: Teacher, kinds: Mapping[int, int]) -> float:
+    """``entropy`` of the words that a teacher is asked about: of another vocabulary those of each kind that
+    both have, as often as it is heard about them.
+    """
+    if teacher.reading is None:
+        return entropy(counts)
+    heard = {kind: times for kind, times in kinds.items() if kind >= 0}
+    of_kind = {kind: entropy(counts[np.unique(teacher.reading.shared.pairs(kind)[0])]) for kind in heard}
+    return sum(heard[kind] * of_kind[kind] for kind in heard) / max(1, sum(heard.values()))
+
+
+def word_counts(data: Corpus, vocab_size: int, special_ids: list[int]) -> Counts:
+    """How often a text has each word; tokens that are none count 0."""
     counts = data.counts(vocab_size).astype(np.float64)
     counts[special_ids] = 0
+    return counts
+
+
+def entropy(counts: Counts) -> float:
+    """Nats that telling a word by its frequency costs: what a head that knows nothing of texts can reach."""
     shares = counts[counts > 0] / max(1.0, counts.sum())
     return float(-(shares * np.log(shares)).sum()) if len(shares) else math.inf
