@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from distilbert.core import rules
+from distilbert.core.config import EncoderConfig
 from distilbert.core.data.answers import Answers
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.data.spelled import SpelledCorpus
@@ -25,11 +26,17 @@ from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.beginnings import of_folder, of_teacher
-from distilbert.torch.folders import open_folder, open_language_model
+from distilbert.torch.folders import (
+    masked_language_model,
+    open_folder,
+    open_language_model,
+    require_embeddings,
+)
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
 from distilbert.torch.hidden_words import corpus_of
 from distilbert.torch.language_modelling import MaskedWords
+from distilbert.torch.randomness import seeded
 from distilbert.torch.runs import Job
 from distilbert.torch.teachers import named, open_teachers, shares, with_readings
 from distilbert.torch.text_trainer import TextTrainer
@@ -150,28 +157,53 @@ class Pretrainer(TextTrainer):
 
     Args:
         model: a BERT or DistilBERT: a folder, or its name on a hub.
-        recipe: a ``LanguageModelling``, its name, or a file; what it says of a teacher is not used.
+        config: of a new model, in place of ``model``: its weights are drawn by the recipe's seed.
+        tokenizer: of that new model: a folder with a vocabulary.
+        recipe: a ``LanguageModelling``, its name, or a file; what it says of a teacher is not used. None is
+            "adapt" for a model that there is, and "default" for a new one.
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
     """
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | None = None,
         *,
-        recipe: LanguageModelling | str | Path = "adapt",
+        config: EncoderConfig | None = None,
+        tokenizer: str | Path | None = None,
+        recipe: LanguageModelling | str | Path | None = None,
         device: str = "auto",
         progress: Progress = silent,
     ) -> None:
-        super().__init__(recipe, device, progress)
-        self.model = model
+        given = [name for name, value in (("config", config), ("tokenizer", tokenizer)) if value is not None]
+        if len(given) != (2 if model is None else 0):
+            raise ConfigError(
+                "A model that learns is one that there is, or a new one of a configuration and a tokenizer.",
+                received=", ".join([*["model"] * (model is not None), *given]) or "none of these",
+                remedy="Give --model DIR; or for a new one --tokenizer DIR and its sizes, such as --layers 6 "
+                "(config=DistilBertConfig(...), tokenizer=DIR).",
+            )
+        super().__init__(recipe or ("default" if model is None else "adapt"), device, progress)
+        self.model, self.config, self.tokenizer = model, config, tokenizer
 
     def _prepare(self, texts: Source, device: torch.device) -> Job:
-        folder = local_folder(self.model)
-        config, tokenizer = open_folder(folder)
-        model, missing = open_language_model(folder, config, device=device)
+        missing: tuple[str, ...] = ()
+        if self.model is None:
+            assert self.config is not None
+            assert self.tokenizer is not None
+            config, folder = self.config, local_folder(self.tokenizer)
+            tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
+            require_embeddings(config, tokenizer, folder)
+            with seeded(self.recipe.seed):  # in every process the same
+                model = masked_language_model(config).to(device)
+        else:
+            folder = local_folder(self.model)
+            config, tokenizer = open_folder(folder)
+            model, missing = open_language_model(folder, config, device=device)
         data = corpus_of(texts, tokenizer, config, self.recipe, self.progress)
-        facts = {"made_by": "pretrain", "new_weights": list(missing)}
+        facts: dict[str, Any] = {"made_by": "pretrain", "new_weights": list(missing)}
+        if self.model is None:
+            facts["begun"] = "from scratch"
         job = _job("learn hidden words", model, [], tokenizer, data, self.recipe, facts)
         return replace(job, new_weights=missing)
 

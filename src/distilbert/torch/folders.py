@@ -33,6 +33,12 @@ def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerF
     """
     config = read_config(folder)
     tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
+    require_embeddings(config, tokenizer, folder)
+    return config, tokenizer
+
+
+def require_embeddings(config: EncoderConfig, tokenizer: DistilBertTokenizerFast, folder: str | Path) -> None:
+    """Refuse a tokenizer, of a folder, with ids that a model has no embeddings for."""
     greatest = max(tokenizer.get_vocab().values())
     if greatest >= config.vocab_size:
         raise ConfigError(
@@ -41,7 +47,6 @@ def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerF
             f"in {folder}",
             remedy="Put the tokenizer files into the folder that the model was trained with.",
         )
-    return config, tokenizer
 
 
 def open_language_model(
