@@ -141,3 +141,31 @@ def test_misplaced_answers_may_be_dropped(here: Path, capsys: pytest.CaptureFixt
     )
     assert main([*command.split(), "--quiet", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["labelled"] == len(rows) - 1
+
+
+def test_unlabelled_rows_are_what_the_task_reads(here: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of tags they may be lists of words, in a table, or lines of text."""
+    tokens = [{"tokens": row["tokens"]} for row in KINDS["tagged"](12, seed=3)]
+    write_rows(here / "more.jsonl", tokens)
+    (here / "more.txt").write_text("".join(" ".join(row["tokens"]) + "\n" for row in tokens))
+    write_rows(here / "plain.jsonl", [{"text": " ".join(row["tokens"])} for row in tokens])
+    for name in ("more.jsonl", "more.txt", "plain.jsonl"):
+        run = (
+            f"finetune --model bert --train tagged.jsonl --teacher tagged --unlabelled {name} --max-length 32"
+        )
+        assert main([*run.split(), "--steps", "1", "--out", f"of-{name}", "--quiet", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["data"]["unlabelled"] == 12
+    command = "doctor --model bert --train tagged.jsonl --teacher tagged --unlabelled more.jsonl --quiet"
+    assert main(command.split()) in (0, 1)
+
+
+def test_what_comes_next_is_said_in_columns_that_are_read(here: Path, capsys: pytest.CaptureFixture) -> None:
+    run = "finetune --model bert --train pairs.jsonl --steps 1 --max-length 32 --out next --quiet"
+    assert main(run.split()) == 0
+    assert "(columns text, text_b)" in capsys.readouterr().out
+    answers = []
+    for first in ("text", "text_a"):
+        write_rows(here / "rows.jsonl", [{first: row["text_a"], "text_b": row["text_b"]} for row in pairs(5)])
+        assert main(["predict", "--model", "next", "--file", "rows.jsonl", "--quiet"]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distilbert.core.progress import silent
-from distilbert.core.teachers.agreement import agreement
+from distilbert.core.teachers.agreement import agreement, agreement_rows, counted
 from distilbert.core.teachers.label_files import LabelFile, write_labels
 from distilbert.core.teachers.targets import NEVER, Targets, Teaching
 from distilbert.errors import DataError
@@ -205,3 +205,24 @@ def test_agreement_by_hand() -> None:
         assert same[name] == {"value": 1.0, "low": 1.0, "high": 1.0}, "both have the same resamples"
     none = Targets(teacher.logits, np.zeros(5, bool))
     assert agreement(truth, none, student, seed=0) == {"rows": 0, "unanswered": 5}
+
+
+def test_agreement_with_a_teacher_that_is_seldom_right() -> None:
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    never = Targets(np.eye(3, dtype=np.float32)[(truth + 1) % 3], np.ones(6, bool))
+    found = agreement(truth, never, truth, seed=0)
+    assert found["retention"] is None
+    assert ["the student's share of that", "—", "—"] in agreement_rows(found)
+    once = Targets(np.eye(3, dtype=np.float32)[np.array([0, 1, 2, 2, 0, 0])], np.ones(6, bool))
+    found = agreement(truth, once, truth, seed=0)
+    assert found["retention"] == {"value": 6.0, "low": None, "high": None}, "some resamples lack that row"
+    assert ["the student's share of that", "600.0%", "—"] in agreement_rows(found)
+
+
+def test_agreement_with_a_teacher_that_answers_nothing_is_a_sentence() -> None:
+    assert counted({"rows": 0, "unanswered": 5}, "test.csv").startswith(
+        "The teacher answered none of the 5 rows of test.csv"
+    )
+    assert counted({"rows": 4, "unanswered": 1}, "test.csv") == (
+        "On 4 rows of test.csv; 1 others have no answer of the teacher's"
+    )

@@ -132,6 +132,23 @@ def test_the_command_says_how_far_both_agree(
         assert f"{found['teacher_accuracy']['low']:.1%} to {found['teacher_accuracy']['high']:.1%}" in shown
 
 
+def test_the_command_says_that_nothing_was_answered(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(work)
+    learnt = {json.loads(line)["text"] for line in (work / "hard.jsonl").open()}
+    learnt -= set(LabelledTexts.read(work / "test.csv").texts)
+    lines = [line for line in (work / "hard.jsonl").open() if json.loads(line)["text"] in learnt]
+    (tmp_path / "some.jsonl").write_text("".join(lines))
+    run = f"finetune --model bert --train train.csv --eval test.csv --teacher {tmp_path}/some.jsonl --steps 1"
+    more = ["--out", str(tmp_path / "a"), "--report", str(tmp_path / "a.html"), "--quiet"]
+    assert main([*run.split(), *more]) == 0
+    for shown in (capsys.readouterr().out, (tmp_path / "a.html").read_text()):
+        assert "The teacher answered none of the 60 rows of" in shown
+        assert "95% interval</th>" not in shown.split("Beside its teacher")[-1].split("Time and cost")[0]
+        assert "share" not in shown.split("nothing is judged by it")[0].split("The teacher answered")[-1]
+
+
 def test_nothing_is_held_of_a_teacher_that_was_asked(work: Path) -> None:
     import gc
     import weakref

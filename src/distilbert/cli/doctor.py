@@ -26,7 +26,7 @@ from distilbert.cli.flags import (
     read_text,
 )
 from distilbert.cli.recipe_flags import add_recipe, read_recipe
-from distilbert.core.data.sources import read_texts
+from distilbert.cli.tables import read_unlabelled
 from distilbert.core.recipe import Finetuning, LanguageModelling
 from distilbert.core.tasks.reading import read_examples
 from distilbert.errors import ConfigError
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="MODEL", help="who learns, where it is no student of layers")
     add_text(parser, what="what a distillation or a pretraining reads", required=False)
     parser.add_argument("--train", metavar="FILE", help="the table of examples of a fine-tuning")
-    parser.add_argument("--unlabelled", metavar="FILE", help="its texts that only the teacher labels")
+    parser.add_argument("--unlabelled", metavar="FILE", help="its examples that only the teacher labels")
     parser.add_argument("--label-column", metavar="NAME", help="the table's column with the label")
     add_student(parser, required=False)
     add_given_student(parser)
@@ -64,7 +64,7 @@ def _findings(args: argparse.Namespace, display: Display) -> "Sequence[Finding]"
         args.recipe = args.recipe or "default"
         named = {"text": args.text_column, "label": args.label_column}
         data = read_examples(args.train, columns={name: column for name, column in named.items() if column})
-        unlabelled = list(read_texts(args.unlabelled)) if args.unlabelled else []
+        unlabelled = read_unlabelled(args, data) if args.unlabelled else []
         teacher = args.teacher[0] if args.teacher else None
         finetuner = Finetuner(args.model, teacher=teacher, recipe=read_recipe(args, Finetuning), **how)
         return finetuner.examine(data, unlabelled=unlabelled)

@@ -14,7 +14,7 @@ model on a server; with --eval both are judged, and how often they agree.
 
 import argparse
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distilbert.cli import managed
 from distilbert.cli.display import Display
@@ -28,18 +28,22 @@ from distilbert.cli.flags import (
     write_report,
 )
 from distilbert.cli.recipe_flags import add_recipe, read_recipe
-from distilbert.cli.tables import KINDS, add_columns, add_label_column, add_misplaced, add_task, read_table
+from distilbert.cli.tables import (
+    KINDS,
+    add_columns,
+    add_label_column,
+    add_misplaced,
+    add_task,
+    read_table,
+    read_unlabelled,
+)
 from distilbert.cli.teacher_flags import add_teacher, read_teacher
-from distilbert.core.data.sources import read_texts
 from distilbert.core.facts import read_facts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import task_named
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
-from distilbert.core.teachers.agreement import agreement_rows
-
-if TYPE_CHECKING:
-    from distilbert.torch.finetune import Unlabelled
+from distilbert.core.teachers.agreement import agreement_rows, counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +91,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     teacher = read_teacher(args)
     train = read_table(args, args.train, task=args.task)
     judged = read_table(args, args.eval, task=train.task) if args.eval else None
-    unlabelled = _unlabelled(args, train)
+    unlabelled = read_unlabelled(args, train) if args.unlabelled else []
     finetuner = Finetuner(
         args.model,
         teacher=teacher,
@@ -122,7 +126,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
             f"{found['spread']:.3f}; kept is seed {found['kept']}."
         )
     if "agreement" in facts and not args.json:
-        _show_agreement(facts["agreement"], display, args.eval)
+        _show_agreement(facts["agreement"], display, args.eval or "held-out examples")
     display.result(
         f"{place}: trained in {facts['training']['seconds']:.0f} s for {train.task}.{score}\n"
         f"Next: distilbert {_next(place, train)}",
@@ -133,14 +137,6 @@ def run(args: argparse.Namespace, display: Display) -> None:
 def _is_first() -> bool:
     """Of several processes, the one that writes."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _unlabelled(args: argparse.Namespace, train: Examples) -> "Unlabelled":
-    if not args.unlabelled:
-        return []
-    if set(task_named(train.task).inputs) & set(train.columns) == {"text"}:
-        return list(read_texts(args.unlabelled, column=args.columns.get("text")))
-    return read_table(args, args.unlabelled, task=train.task, labelled=False)
 
 
 def _next(model: object, train: Examples) -> str:
@@ -156,7 +152,8 @@ def _example(train: Examples) -> str:
 
 
 def _show_agreement(found: dict[str, Any], display: Display, gold: str) -> None:
-    title = f"On {found['rows']} rows of {gold}"
-    if found["unanswered"]:
-        title += f"; {found['unanswered']} others have no answer of the teacher's"
-    display.table(["", "share", "95% interval"], agreement_rows(found), title=title)
+    title = counted(found, gold)
+    if found["rows"]:
+        display.table(["", "share", "95% interval"], agreement_rows(found), title=title)
+    else:
+        display.result(f"{title}.", None)

@@ -1,9 +1,11 @@
 """Flags for tables of examples, for the commands that read them."""
 
 import argparse
+from pathlib import Path
 
+from distilbert.core.data.sources import known_kind, read_texts
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.tasks.reading import TASKS, read_examples
+from distilbert.core.tasks.reading import TASKS, read_examples, task_named
 
 #: What the files are, in a flag's help.
 KINDS = ".csv, .tsv, .jsonl, .conll, SQuAD's .json (also as .gz, .bz2, .xz, .zst) or .parquet"
@@ -48,12 +50,22 @@ def read_table(
     args: argparse.Namespace, path: str, *, task: str | None = None, labelled: bool = True
 ) -> Examples:
     """A file's examples, from the columns that the flags name."""
-    columns = dict(args.columns)
+    columns = dict(getattr(args, "columns", {}))
     for name in ("text", "label") if labelled else ("text",):
         if given := getattr(args, f"{name}_column", None):
             columns[name] = given
     misplaced = getattr(args, "misplaced", "stop")
     return read_examples(path, task=task, columns=columns, labelled=labelled, misplaced=misplaced)
+
+
+def read_unlabelled(args: argparse.Namespace, train: Examples) -> Examples | list[str]:
+    """The file of ``--unlabelled``: texts where the examples are such, else a table of what they answer."""
+    kind = task_named(train.task)
+    # Words may stand in a table as lists of them.
+    words = "tokens" in kind.columns and known_kind(Path(args.unlabelled)) != ".txt"
+    if set(kind.inputs) & set(train.columns) == {"text"} and not (words and Path(args.unlabelled).is_file()):
+        return list(read_texts(args.unlabelled, column=getattr(args, "columns", {}).get("text")))
+    return read_table(args, args.unlabelled, task=train.task, labelled=False)
 
 
 def _columns(text: str) -> dict[str, str]:

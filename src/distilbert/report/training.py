@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distilbert.core.machine import describe_machine
-from distilbert.core.teachers.agreement import agreement_rows
+from distilbert.core.teachers.agreement import agreement_rows, counted
 from distilbert.report import page as html
 from distilbert.report.charts import line_chart
 
@@ -163,12 +163,10 @@ def _scores(found: Mapping[str, Any]) -> str:
 
 def _agreement(facts: Mapping[str, Any]) -> str:
     found = facts["agreement"]
-    note = f"{found['rows']:,} rows that were not learnt from"
-    note += (
-        f"; {found['unanswered']:,} others have no answer of the teacher's." if found["unanswered"] else "."
-    )
-    table = html.table(["", "share", "95% interval"], agreement_rows(found))
-    return table + html.paragraph(note, faint=True)
+    note = html.paragraph(counted(found, "examples that were not learnt from") + ".", faint=True)
+    if not found["rows"]:
+        return note
+    return html.table(["", "share", "95% interval"], agreement_rows(found)) + note
 
 
 def _rows(content: Mapping[str, Any]) -> list[list[str]]:

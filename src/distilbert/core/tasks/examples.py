@@ -21,6 +21,7 @@ PAIR_COLUMNS = (
     ("question", "sentence"),
     ("query", "passage"),
     ("text", "text_pair"),
+    ("text", "text_b"),  # as answers name them
 )
 
 #: Columns that hold the label, in the order in which they are looked for.

@@ -28,6 +28,8 @@ def agreement(
         ``rows`` that are judged and ``unanswered`` ones that are not; and where there are rows, each with its
         95% interval over the same resamples: ``teacher_accuracy``, ``student_accuracy``, ``retention`` (the
         student's accuracy as a share of the teacher's) and ``agreement`` (rows on which both answer alike).
+        Of a teacher that is never right there is no share: ``retention`` is None; where it is not in some of
+        the resamples, there is no interval.
     """
     known = teacher.known
     counts = {"rows": int(known.sum()), "unanswered": int((~known).sum())}
@@ -47,9 +49,17 @@ def agreement(
         **counts,
         "teacher_accuracy": against_truth.score("teacher", "accuracy").as_dict(),
         "student_accuracy": against_truth.score("student", "accuracy").as_dict(),
-        "retention": against_truth.ratio("student", "teacher", "accuracy").as_dict(),
+        "retention": _share(against_truth, "accuracy"),
         "agreement": together.score("student", "accuracy").as_dict(),
     }
+
+
+def _share(judged: Bootstrap, metric: str) -> dict[str, float | None] | None:
+    """The student's score as a share of the teacher's; of nothing there is none."""
+    whole, share = judged.score("teacher", metric), judged.ratio("student", "teacher", metric)
+    if whole.value <= 0:
+        return None
+    return {**share.as_dict()} if whole.low > 0 else {"value": share.value, "low": None, "high": None}
 
 
 #: The figures in words, in the order in which they are shown.
@@ -62,9 +72,23 @@ SHOWN = {
 
 
 def agreement_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    """``agreement`` as lines of a table: what, the figure, its interval."""
-    return [
-        [words, f"{found[name]['value']:.1%}", f"{found[name]['low']:.1%} to {found[name]['high']:.1%}"]
-        for name, words in SHOWN.items()
-        if name in found
-    ]
+    """``agreement`` as lines of a table: what, the figure, its interval; — where there is none."""
+    return [[words, *_written(found[name])] for name, words in SHOWN.items() if name in found]
+
+
+def counted(found: Mapping[str, Any], gold: str) -> str:
+    """What ``agreement`` was judged on, in a sentence without its full stop."""
+    rows, unanswered = found["rows"], found["unanswered"]
+    if not rows:
+        return (
+            f"The teacher answered none of the {unanswered:,} rows of {gold}, so that nothing is judged by it"
+        )
+    without = f"; {unanswered:,} others have no answer of the teacher's" if unanswered else ""
+    return f"On {rows:,} rows of {gold}{without}"
+
+
+def _written(score: Mapping[str, float | None] | None) -> tuple[str, str]:
+    if score is None:
+        return "—", "—"
+    low, high = score["low"], score["high"]
+    return f"{score['value']:.1%}", "—" if low is None or high is None else f"{low:.1%} to {high:.1%}"
