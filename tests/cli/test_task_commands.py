@@ -1,9 +1,12 @@
 """Every task from the command line: what is printed of it, and what is refused in one sentence."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from small_files import write_teacher
 from task_files import KINDS, asked, pairs, write_rows
 
@@ -110,8 +113,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_input_is_one_sentence(name: str, here: Path, capsys: pytest.CaptureFixture) -> None:
-    import shutil
-
     write_rows(here / "mixed.jsonl", [{"text": "a", "label": 1}, {"text": "b", "label": "x"}])
     tagged = [{"tokens": ["a", "b"], "tags": ["O", "B-x"]}, {"tokens": ["a", "b"], "tags": ["O"]}]
     write_rows(here / "short.jsonl", tagged)
@@ -169,3 +170,45 @@ def test_what_comes_next_is_said_in_columns_that_are_read(here: Path, capsys: py
         assert main(["predict", "--model", "next", "--file", "rows.jsonl", "--quiet"]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "together"])
+def test_how_far_teacher_and_student_agree(kind: str, here: Path, capsys: pytest.CaptureFixture) -> None:
+    run = f"finetune --model bert --train {kind}.jsonl --eval {kind}.jsonl --teacher {kind} --steps 1 --quiet"
+    run += " --max-length 32 --precision fp32"
+    assert main([*run.split(), "--out", "taught", "--report", "page.html"]) == 0
+    found = json.loads((here / "taught" / "distilbert.json").read_text())["agreement"]
+    said = capsys.readouterr().out
+    metric = found["metric"]
+    for who, folder in (("teacher", kind), ("student", "taught")):
+        assert main(["evaluate", "--model", folder, "--data", f"{kind}.jsonl", "--quiet", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)[metric]
+        # Thresholds that a folder was fitted with are none of what its student learns.
+        assert kind == "several" or found[f"{who}_{metric}"] == pytest.approx(told)
+    assert ("agreement" in found) == (metric == "accuracy")
+    for shown in (said, (here / "page.html").read_text()):
+        assert "the student's share of that" in shown.replace("&#x27;", "'")
+        form = ".1%" if metric == "accuracy" else ".3f"
+        assert f"{found['student_' + metric]['value']:{form}}" in shown
+    assert f"On 40 rows of {kind}.jsonl" in said
+
+
+def test_a_teacher_is_judged_by_its_labels_names(here: Path, capsys: pytest.CaptureFixture) -> None:
+    """Its labels stand in another order, with the head's rows, so that it says the same as before."""
+    folder = shutil.copytree(here / "pairs", here / "turned")
+    config, facts = (json.loads((folder / file).read_text()) for file in ("config.json", "distilbert.json"))
+    labels = facts["task"]["labels"][::-1]
+    config |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+    facts["task"]["labels"] = labels
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "distilbert.json").write_text(json.dumps(facts))
+    arrays = load_file(folder / "model.safetensors")
+    for key in ("classifier.weight", "classifier.bias"):
+        arrays[key] = np.ascontiguousarray(arrays[key][::-1])
+    save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
+    run = "finetune --model bert --train pairs.jsonl --eval pairs.jsonl --max-length 32 --steps 1"
+    found = []
+    for teacher in ("pairs", "turned"):
+        assert main([*run.split(), "--teacher", teacher, "--out", f"of-{teacher}", "--quiet", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["agreement"]["teacher_accuracy"])
+    assert found[0] == found[1]

@@ -204,7 +204,7 @@ def test_agreement_by_hand() -> None:
     for name in ("agreement", "retention"):
         assert same[name] == {"value": 1.0, "low": 1.0, "high": 1.0}, "both have the same resamples"
     none = Targets(teacher.logits, np.zeros(5, bool))
-    assert agreement(truth, none, student, seed=0) == {"rows": 0, "unanswered": 5}
+    assert agreement(truth, none, student, seed=0) == {"rows": 0, "unanswered": 5, "metric": "accuracy"}
 
 
 def test_agreement_with_a_teacher_that_is_seldom_right() -> None:

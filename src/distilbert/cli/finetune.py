@@ -154,6 +154,6 @@ def _example(train: Examples) -> str:
 def _show_agreement(found: dict[str, Any], display: Display, gold: str) -> None:
     title = counted(found, gold)
     if found["rows"]:
-        display.table(["", "share", "95% interval"], agreement_rows(found), title=title)
+        display.table(["", "value", "95% interval"], agreement_rows(found), title=title)
     else:
         display.result(f"{title}.", None)

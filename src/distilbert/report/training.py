@@ -166,7 +166,7 @@ def _agreement(facts: Mapping[str, Any]) -> str:
     note = html.paragraph(counted(found, "examples that were not learnt from") + ".", faint=True)
     if not found["rows"]:
         return note
-    return html.table(["", "share", "95% interval"], agreement_rows(found)) + note
+    return html.table(["", "value", "95% interval"], agreement_rows(found)) + note
 
 
 def _rows(content: Mapping[str, Any]) -> list[list[str]]:

@@ -244,7 +244,9 @@ class Finetuner:
             options: dict[str, Any] = {"seed": self.recipe.seed, "progress": self.progress}
             found["evaluation"] = outcome.scores(**options)
             if lessons.gold is not None:
-                found["agreement"] = agreement(outcome.truth, lessons.gold, outcome.told, **options)
+                found["agreement"] = agreement(
+                    outcome.truth, lessons.gold, outcome.told, metrics=task.metrics, **options
+                )
             return found
 
         total = self.recipe.total_steps(len(labelled))

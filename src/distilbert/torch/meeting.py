@@ -13,6 +13,7 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.sequence_classification import SequenceClassification
+from distilbert.core.teachers.agreement import Answers, Told
 from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
 from distilbert.torch.predictor import Predictor
@@ -37,7 +38,7 @@ class Taught:
     rows: list[TokenRows]
     soft: list[Array] | None = None
     labelled: Targets | None = None
-    gold: Targets | None = None
+    gold: Answers | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     account: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,13 +97,15 @@ def taught(
             f"for {pupil.task.name}{' of pairs' * (not pupil.task.single)}",
             remedy="Name a fine-tuned folder as the teacher.",
         )
-    return _by_model(teacher, pupil, lots, recipe=recipe, device=device, progress=progress)
+    judged = None if rehearsed else judged
+    return _by_model(teacher, pupil, lots, judged, recipe=recipe, device=device, progress=progress)
 
 
 def _by_model(
     teacher: str | Path,
     pupil: Predictor,
     lots: list[Examples],
+    judged: Examples | None,
     *,
     recipe: Finetuning,
     device: str,
@@ -113,14 +116,22 @@ def _by_model(
     opened = Predictor.open(teacher, device=device, precision=recipe.precision)
     order = task.matching(opened.task)
     rows = [pupil.rows(lot) for lot in lots]
+
+    def said(examples: Examples) -> tuple[TokenRows, list[Array]]:
+        own = opened.rows(examples)
+        logits = opened.item_logits(own, stage="ask the teacher", progress=progress)
+        return own, [np.ascontiguousarray(item[..., order]) for item in logits] if order else logits
+
+    gold = None
+    if judged is not None:
+        own, logits = said(judged)
+        # Where no labels stand in another order, it answers with its own settings.
+        gold = Told((task if order else opened.task).told(logits, judged, own))
     soft, lost = [], 0
     for lot, items in zip(lots, rows, strict=True):
-        asked = task.asked(lot, items)
-        own = opened.rows(asked)
-        logits = opened.item_logits(own, stage="ask the teacher", progress=progress)
-        logits = [np.ascontiguousarray(item[..., order]) for item in logits] if order else logits
+        own, logits = said(task.asked(lot, items))
         soft += task.met(logits, own, lot, items, temperature=recipe.temperature)
         lost += int(np.count_nonzero(own.dropped))
     silent_of = sum(not np.isfinite(item).any() for item in soft)
     facts = {"kind": "fine-tuned model", "cut_to_max_length": lost, "unanswered": silent_of}
-    return Taught(lots, rows, soft, facts=facts)
+    return Taught(lots, rows, soft, gold=gold, facts=facts)

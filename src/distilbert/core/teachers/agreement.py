@@ -1,57 +1,90 @@
 """How far a student answers as its teacher does, and how good both are, on gold rows that were held out."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from distilbert.core.progress import Progress, silent
-from distilbert.core.tasks.metrics import Bootstrap, accuracy
-from distilbert.core.teachers.targets import Targets
+from distilbert.core.tasks.metrics import Bootstrap, Metric, accuracy
 
-Ids = np.ndarray[Any, np.dtype[np.int64]]
+Known = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Answers(Protocol):
+    """What a teacher says of gold rows."""
+
+    @property
+    def answers(self) -> Any:
+        """As the task's metrics take them, [rows, ...]."""
+
+    @property
+    def known(self) -> Known:
+        """[rows], False where it says nothing."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Answers of a model, which says something of every row."""
+
+    answers: Any
+
+    @property
+    def known(self) -> Known:
+        return np.ones(len(self.answers), np.bool_)
 
 
 def agreement(
-    truth: Ids, teacher: Targets, student: Ids, *, seed: int, progress: Progress = silent
+    truth: Any,
+    teacher: Answers,
+    student: Any,
+    *,
+    metrics: Mapping[str, Metric] = {"accuracy": accuracy},
+    seed: int,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Teacher and student on the gold rows that the teacher answered.
 
     Args:
-        truth: the true ids, [rows].
-        teacher: its answers, [rows].
-        student: the student's ids, [rows].
+        truth: what is true, [rows, ...].
+        teacher: its answers.
+        student: the student's, [rows, ...].
+        metrics: the task's, of which the first judges; it is one of which the greatest is the best.
         seed: of the intervals' resampling.
         progress: told of every hundredth resample.
 
     Returns:
-        ``rows`` that are judged and ``unanswered`` ones that are not; and where there are rows, each with its
-        95% interval over the same resamples: ``teacher_accuracy``, ``student_accuracy``, ``retention`` (the
-        student's accuracy as a share of the teacher's) and ``agreement`` (rows on which both answer alike).
-        Of a teacher that is never right there is no share: ``retention`` is None; where it is not in some of
-        the resamples, there is no interval.
+        ``rows`` that are judged and ``unanswered`` ones that are not, the ``metric``; and where there are
+        rows, each with its 95% interval over the same resamples: ``teacher_accuracy`` and
+        ``student_accuracy``, or whatever the metric is, ``retention`` (the student's score as a share of the
+        teacher's) and, of accuracy, ``agreement`` (rows on which both answer alike). Of a teacher that is
+        never right there is no share: ``retention`` is None; where it is not in some of the resamples, there
+        is no interval.
     """
     known = teacher.known
-    counts = {"rows": int(known.sum()), "unanswered": int((~known).sum())}
+    metric = next(iter(metrics))
+    counts = {"rows": int(known.sum()), "unanswered": int((~known).sum()), "metric": metric}
     if not counts["rows"]:
         return counts
     truth, taught, student = truth[known], teacher.answers[known], student[known]
-    one = {"accuracy": accuracy}
+    one = {metric: metrics[metric]}
 
-    def judged(right: Ids, **answers: Ids) -> Bootstrap:
+    def judged(right: Any, **answers: Any) -> Bootstrap:
         # From one seed both draw the same resamples.
         rng = np.random.default_rng(seed)
         return Bootstrap(right, answers, rng=rng, metrics=one, progress=progress)
 
     against_truth = judged(truth, teacher=taught, student=student)
-    together = judged(taught, student=student)
-    return {
+    found = {
         **counts,
-        "teacher_accuracy": against_truth.score("teacher", "accuracy").as_dict(),
-        "student_accuracy": against_truth.score("student", "accuracy").as_dict(),
-        "retention": _share(against_truth, "accuracy"),
-        "agreement": together.score("student", "accuracy").as_dict(),
+        f"teacher_{metric}": against_truth.score("teacher", metric).as_dict(),
+        f"student_{metric}": against_truth.score("student", metric).as_dict(),
+        "retention": _share(against_truth, metric),
     }
+    if metric == "accuracy":
+        found["agreement"] = judged(taught, student=student).score("student", metric).as_dict()
+    return found
 
 
 def _share(judged: Bootstrap, metric: str) -> dict[str, float | None] | None:
@@ -62,18 +95,21 @@ def _share(judged: Bootstrap, metric: str) -> dict[str, float | None] | None:
     return {**share.as_dict()} if whole.low > 0 else {"value": share.value, "low": None, "high": None}
 
 
-#: The figures in words, in the order in which they are shown.
-SHOWN = {
-    "teacher_accuracy": "the teacher is right",
-    "student_accuracy": "the student is right",
-    "retention": "the student's share of that",
-    "agreement": "both answer alike",
-}
-
-
 def agreement_rows(found: Mapping[str, Any]) -> list[list[str]]:
     """``agreement`` as lines of a table: what, the figure, its interval; — where there is none."""
-    return [[words, *_written(found[name])] for name, words in SHOWN.items() if name in found]
+    metric = found["metric"]
+    if metric == "accuracy":
+        shown = {"teacher_accuracy": "the teacher is right", "student_accuracy": "the student is right"}
+    else:
+        words = metric.replace("_", " ").replace("f1", "F1")
+        shown = {f"{who}_{metric}": f"the {who}'s {words}" for who in ("teacher", "student")}
+    shown |= {"retention": "the student's share of that", "agreement": "both answer alike"}
+    shares = {"teacher_accuracy", "student_accuracy", "retention", "agreement"}
+    return [
+        [words, *_written(found[name], ".1%" if name in shares else ".3f")]
+        for name, words in shown.items()
+        if name in found
+    ]
 
 
 def counted(found: Mapping[str, Any], gold: str) -> str:
@@ -87,8 +123,11 @@ def counted(found: Mapping[str, Any], gold: str) -> str:
     return f"On {rows:,} rows of {gold}{without}"
 
 
-def _written(score: Mapping[str, float | None] | None) -> tuple[str, str]:
+def _written(score: Mapping[str, float | None] | None, form: str) -> tuple[str, str]:
     if score is None:
         return "—", "—"
-    low, high = score["low"], score["high"]
-    return f"{score['value']:.1%}", "—" if low is None or high is None else f"{low:.1%} to {high:.1%}"
+    unbounded = score["low"] is None
+    return (
+        f"{score['value']:{form}}",
+        "—" if unbounded else f"{score['low']:{form}} to {score['high']:{form}}",
+    )
