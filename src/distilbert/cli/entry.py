@@ -26,7 +26,17 @@ def main() -> int:
     """Run the command that the process was called with."""
     with leaving_at_once():
         from distilbert.cli.main import main as run
-    return run()
+    status = run()
+    if status == 0:
+        _part()
+    return status
+
+
+def _part() -> None:
+    """Leave the processes that shared the work; their threads may not outlive the interpreter's end."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
