@@ -10,7 +10,7 @@ from distilbert.core.data.token_rows import tokenized
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, Examples, SequenceClassification
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
-from distilbert.core.tasks.sequence_classification import refuse_single
+from distilbert.core.tasks.whole_texts import refuse_single
 from distilbert.errors import ConfigError
 from distilbert.torch.predictor import Predictor
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from distilbert.core import flops
-from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.collate import step_items
 from distilbert.core.data.token_rows import Array, TokenRows, stacked
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.task import Task
@@ -60,18 +60,8 @@ class Labels:
         self.weights = {"labels": recipe.label_weight, "teacher": heard}
 
     def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
-        recipe, lengths = self.recipe, self.lengths
-        known = endless_batches(
-            lengths[: self.labelled], batch_size=recipe.batch_size, seed=recipe.seed, done=done
-        )
-        more = endless_batches(
-            lengths[self.labelled :], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed, done=done
-        )
-        has_more = self.labelled < len(self.rows)
-        for _, items in known:
-            if has_more:
-                items = np.concatenate([items, next(more)[1] + self.labelled])
-                items = items[np.argsort(lengths[items], kind="stable")]
+        recipe = self.recipe
+        for items in step_items(self.lengths, self.labelled, recipe, done=done):
             yield [self.micro_batch(part) for part in parts(items, share, size=recipe.micro_batch_size)]
 
     def judged(self, share: slice) -> Iterator[tuple[Sums, dict[str, int]]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from distilbert.core import flops
-from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.collate import step_items
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.recipe import Finetuning
 from distilbert.core.sentence_folders import write_modules
@@ -131,18 +131,8 @@ class Likeness:
         return self.task.loss == "contrastive" and self.weights["labels"] > 0
 
     def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
-        recipe, lengths = self.recipe, self.lengths
-        known = endless_batches(
-            lengths[: self.labelled], batch_size=recipe.batch_size, seed=recipe.seed, done=done
-        )
-        more = endless_batches(
-            lengths[self.labelled :], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed, done=done
-        )
-        has_more = self.labelled < len(self.rows)
-        for _, items in known:
-            if has_more:
-                items = np.concatenate([items, next(more)[1] + self.labelled])
-                items = items[np.argsort(lengths[items], kind="stable")]
+        recipe = self.recipe
+        for items in step_items(self.lengths, self.labelled, recipe, done=done):
             own = parts(items, share, size=recipe.micro_batch_size)
             if not self._is_contrastive:
                 yield [self.micro_batch(part) for part in own]

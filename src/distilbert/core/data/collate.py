@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core.recipe import Finetuning
+
 Ids = np.ndarray[Any, np.dtype[np.int32]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -67,3 +69,23 @@ def length_sorted_batches(
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def step_items(lengths: Indices, labelled: int, recipe: Finetuning, *, done: int) -> Iterator[Indices]:
+    """The items of each step, the shortest first: labelled ones, and unlabelled ones where there are any.
+
+    Args:
+        lengths: of the labelled items, then of the others.
+        labelled: how many have labels.
+        recipe: how many of each a step takes, and the seed of their order.
+        done: steps that are left out.
+    """
+    known = endless_batches(lengths[:labelled], batch_size=recipe.batch_size, seed=recipe.seed, done=done)
+    more = endless_batches(
+        lengths[labelled:], batch_size=recipe.unlabelled_batch_size, seed=recipe.seed, done=done
+    )
+    for _, items in known:
+        if labelled < len(lengths):
+            items = np.concatenate([items, next(more)[1] + labelled])
+            items = items[np.argsort(lengths[items], kind="stable")]
+        yield items

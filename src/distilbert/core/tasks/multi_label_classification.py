@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from distilbert.core.config import EncoderConfig
-from distilbert.core.data.token_rows import Array, TokenRows, tokenized
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import (
     LABEL_COLUMNS,
@@ -32,10 +32,9 @@ from distilbert.core.tasks.metrics import (
 from distilbert.core.tasks.sequence_classification import (
     matching_labels,
     ordered,
-    refuse_single,
     refuse_unknown,
 )
-from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.tasks.whole_texts import OfTexts
 from distilbert.errors import ConfigError
 
 #: Stands between the labels of a row where a table has only text.
@@ -67,7 +66,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class MultiLabelClassification:
+class MultiLabelClassification(OfTexts):
     """The task of a folder: which labels there are, in the order of the logits, whether it reads pairs, and
     from which probability on each label is told; none is one half.
     """
@@ -94,11 +93,6 @@ class MultiLabelClassification:
         }
         each = {f"average_precision of {label}": _of_label(i) for i, label in enumerate(self.labels)}
         return {**shared, **each}
-
-    @property
-    def single(self) -> bool:
-        """Whether an example is one text."""
-        return not self.pair
 
     # Which columns it reads.
 
@@ -173,13 +167,6 @@ class MultiLabelClassification:
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
-        """A row for each example."""
-        refuse_single(examples, pair=self.pair)
-        return tokenized(
-            tokenizer, examples.columns["text"], examples.columns.get("text_b"), max_length=max_length
-        )
-
     def answers(
         self, logits: Sequence[Array], examples: Examples | None = None, rows: TokenRows | None = None
     ) -> list[Labels]:
@@ -203,22 +190,6 @@ class MultiLabelClassification:
 
     def _thresholds(self) -> tuple[float, ...]:
         return self.thresholds or (THRESHOLD,) * len(self.labels)
-
-    def asked(self, examples: Examples, rows: TokenRows) -> Examples:
-        """What a teacher is asked: the same."""
-        return examples
-
-    def met(
-        self,
-        logits: Sequence[Array],
-        asked: TokenRows,
-        examples: Examples,
-        rows: TokenRows,
-        *,
-        temperature: float,
-    ) -> list[Array]:
-        """A teacher's logits at this model's items: they meet at the texts."""
-        return list(logits)
 
     # What a folder knows of it.
 

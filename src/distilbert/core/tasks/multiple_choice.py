@@ -14,6 +14,7 @@ from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import Examples, Field, Numbered, as_text, find, gather, known_columns
 from distilbert.core.tasks.metrics import Metric, accuracy
+from distilbert.core.tasks.whole_texts import MeetsAtTexts
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
 
@@ -52,7 +53,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class MultipleChoice:
+class MultipleChoice(MeetsAtTexts):
     """The task of a folder; its head scores one option at a time, so that nothing is to be known of it."""
 
     name: ClassVar[str] = "multiple-choice"
@@ -181,22 +182,6 @@ class MultipleChoice:
     def told(self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None) -> Array:
         """The answers as the metrics take them: numbers of options [rows]."""
         return np.array([int(np.argmax(row)) for row in logits])
-
-    def asked(self, examples: Examples, rows: TokenRows) -> Examples:
-        """What a teacher is asked: the same."""
-        return examples
-
-    def met(
-        self,
-        logits: Sequence[Array],
-        asked: TokenRows,
-        examples: Examples,
-        rows: TokenRows,
-        *,
-        temperature: float,
-    ) -> list[Array]:
-        """A teacher's logits at this model's items: they meet at the texts."""
-        return list(logits)
 
     # What a folder knows of it.
 

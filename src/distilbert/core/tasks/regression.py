@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from distilbert.core.config import EncoderConfig
-from distilbert.core.data.token_rows import Array, TokenRows, tokenized
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import (
     LABEL_COLUMNS,
@@ -22,8 +22,7 @@ from distilbert.core.tasks.examples import (
     text_fields,
 )
 from distilbert.core.tasks.metrics import Metric, mean_squared_error, pearson, spearman
-from distilbert.core.tasks.sequence_classification import refuse_single
-from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.tasks.whole_texts import OfTexts
 from distilbert.errors import ConfigError
 
 #: Columns that hold the number, in the order in which they are looked for.
@@ -44,7 +43,7 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(OfTexts):
     """The task of a folder: whether it reads pairs."""
 
     pair: bool = False
@@ -59,11 +58,6 @@ class Regression:
         "spearman": spearman,
         "mean_squared_error": mean_squared_error,
     }
-
-    @property
-    def single(self) -> bool:
-        """Whether an example is one text."""
-        return not self.pair
 
     # Which columns it reads.
 
@@ -135,13 +129,6 @@ class Regression:
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
-        """A row for each example."""
-        refuse_single(examples, pair=self.pair)
-        return tokenized(
-            tokenizer, examples.columns["text"], examples.columns.get("text_b"), max_length=max_length
-        )
-
     def answers(
         self, logits: Sequence[Array], examples: Examples | None = None, rows: TokenRows | None = None
     ) -> list[Estimated]:
@@ -151,22 +138,6 @@ class Regression:
     def told(self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None) -> Array:
         """The answers as the metrics take them: numbers [rows]."""
         return np.stack(logits)[:, 0].astype(np.float64)
-
-    def asked(self, examples: Examples, rows: TokenRows) -> Examples:
-        """What a teacher is asked: the same."""
-        return examples
-
-    def met(
-        self,
-        logits: Sequence[Array],
-        asked: TokenRows,
-        examples: Examples,
-        rows: TokenRows,
-        *,
-        temperature: float,
-    ) -> list[Array]:
-        """A teacher's logits at this model's items: they meet at the texts."""
-        return list(logits)
 
     # What a folder knows of it.
 

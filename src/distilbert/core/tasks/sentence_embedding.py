@@ -27,6 +27,7 @@ from distilbert.core.tasks.examples import (
 )
 from distilbert.core.tasks.metrics import Metric, pearson, spearman
 from distilbert.core.tasks.regression import NUMBER_COLUMNS
+from distilbert.core.tasks.whole_texts import MeetsAtTexts
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
 
@@ -68,7 +69,7 @@ class Likened:
 
 
 @dataclass(frozen=True)
-class SentenceEmbedding:
+class SentenceEmbedding(MeetsAtTexts):
     """The task of a folder.
 
     Attributes:
@@ -223,22 +224,6 @@ class SentenceEmbedding:
     def told(self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None) -> Array:
         """The cosine of each example's first two texts, [rows]."""
         return _cosines(logits)
-
-    def asked(self, examples: Examples, rows: TokenRows) -> Examples:
-        """What a teacher is asked: the same."""
-        return examples
-
-    def met(
-        self,
-        logits: Sequence[Array],
-        asked: TokenRows,
-        examples: Examples,
-        rows: TokenRows,
-        *,
-        temperature: float,
-    ) -> list[Array]:
-        """A teacher's vectors at this model's items: they meet at the texts."""
-        return list(logits)
 
     # What a folder knows of it.
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
-from distilbert.core.data.token_rows import Array, TokenRows, tokenized
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import (
@@ -23,7 +23,7 @@ from distilbert.core.tasks.examples import (
     text_fields,
 )
 from distilbert.core.tasks.metrics import METRICS, Metric, matthews
-from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.tasks.whole_texts import OfTexts
 from distilbert.errors import ConfigError, DataError
 
 Numbers = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -52,7 +52,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class SequenceClassification:
+class SequenceClassification(OfTexts):
     """The task of a folder: which labels there are, in the order of the logits, and whether it reads
     pairs.
     """
@@ -66,11 +66,6 @@ class SequenceClassification:
     inputs: ClassVar[tuple[str, ...]] = ("text", "text_b")
     target: ClassVar[str] = "label"
     metrics: ClassVar[Mapping[str, Metric]] = {**METRICS, "matthews": matthews}
-
-    @property
-    def single(self) -> bool:
-        """Whether an example is one text."""
-        return not self.pair
 
     # Which columns it reads.
 
@@ -157,13 +152,6 @@ class SequenceClassification:
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
-        """A row for each example."""
-        refuse_single(examples, pair=self.pair)
-        return tokenized(
-            tokenizer, examples.columns["text"], examples.columns.get("text_b"), max_length=max_length
-        )
-
     def answers(
         self,
         logits: Sequence[Numbers] | Numbers,
@@ -181,22 +169,6 @@ class SequenceClassification:
     def told(self, logits: Sequence[Numbers], examples: Examples, rows: TokenRows | None = None) -> Array:
         """The answers as the metrics take them: ids [rows]."""
         return np.stack(logits).argmax(axis=1)
-
-    def asked(self, examples: Examples, rows: TokenRows) -> Examples:
-        """What a teacher is asked: the same."""
-        return examples
-
-    def met(
-        self,
-        logits: Sequence[Array],
-        asked: TokenRows,
-        examples: Examples,
-        rows: TokenRows,
-        *,
-        temperature: float,
-    ) -> list[Array]:
-        """A teacher's logits at this model's items: they meet at the texts."""
-        return list(logits)
 
     # What a folder knows of it.
 
@@ -302,20 +274,6 @@ def matching_labels(labels: Sequence[str], others: Sequence[str]) -> list[int]:
             remedy="Fine-tune the teacher on the same training data.",
         )
     return [list(others).index(label) for label in labels]
-
-
-def refuse_single(examples: Examples, *, pair: bool) -> None:
-    """Refuse single texts where a model was trained on pairs.
-
-    Raises:
-        DataError: they are single.
-    """
-    if pair and "text_b" not in examples.columns:
-        raise DataError(
-            "A model that was trained on pairs reads two texts.",
-            received=f"one text a row in {examples.source}",
-            remedy='Give rows of {"text_a": …, "text_b": …}, or name the columns: --columns text_b=NAME',
-        )
 
 
 #: Kinds of values that are one kind in a table, by their Python types.
