@@ -80,7 +80,7 @@ class TextClassifier(Predictor):
         logits, cut = self.logits(texts, stage=stage, progress=progress)
         return logits.argmax(axis=1), cut
 
-    def answers(  # type: ignore[override]
+    def answers(  # type: ignore[override]  # texts are this one's only rows
         self, texts: Sequence[str], *, abstain_below: float | None = None, progress: Progress = silent
     ) -> list[Answer]:
         """An answer for each text; one that is less likely than ``abstain_below`` is "unsure".
