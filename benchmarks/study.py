@@ -7,7 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,17 +23,20 @@ from distilbert.core.machine import describe_machine
 #: A variant, a task and a seed: whose score it is.
 Cell = tuple[str, str, int]
 
+#: Where rows come from: a file, or what makes them.
+Source = Path | Callable[[], list[dict[str, Any]]]
+
 
 @dataclass(frozen=True)
 class Task:
-    """A task's files, how many rows of them are used, and the score that is told of it.
+    """A task's rows, how many of them are used, and the score that is told of it.
 
-    Where one file is named for both, what is judged by is not learnt from: it is split by a seed that is
+    Where one source is named for both, what is judged by is not learnt from: it is split by a seed that is
     no run's.
     """
 
-    train: Path
-    test: Path
+    train: Source
+    test: Source
     metric: str
     rows: int | None = None
     judged: int | None = None
@@ -131,10 +134,14 @@ def pretrained() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def shuffled(path: Path, rng: np.random.Generator) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+def shuffled(source: Source, rng: np.random.Generator) -> list[dict[str, Any]]:
+    rows = rows_in(source) if isinstance(source, Path) else source()
     return [rows[i] for i in rng.permutation(len(rows))]
+
+
+def rows_in(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def keep(path: Path, facts: dict[str, Any]) -> None:
