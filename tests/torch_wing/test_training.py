@@ -15,12 +15,13 @@ from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import endless_batches
 from distilbert.core.data.corpus import open_corpus
 from distilbert.core.data.masking import sequence_rng
+from distilbert.core.model_folders import open_folder
 from distilbert.core.surgery import choose_layers, cut, student_config
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.attention import SdpaAttention
 from distilbert.torch.device import peak_flops, pick_device
-from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
+from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.language_modelling import MaskedWords, Teacher
 from distilbert.torch.processes import Alone
 from distilbert.torch.relations import relation_sum

@@ -151,6 +151,14 @@ def manifest(config: EncoderConfig, head: Head = Head.NONE) -> tuple[Parameter, 
     return (*inside, *_head(config, head))
 
 
+def parameters_of(head: Head, config: EncoderConfig) -> tuple[Parameter, ...]:
+    """What a model for a task holds: an encoder without a head is one without a pooler, which no vector is
+    made by.
+    """
+    whole = manifest(config, head)
+    return tuple(p for p in whole if is_encoder(p.key, config)) if head is Head.NONE else whole
+
+
 def base_prefix(config: EncoderConfig) -> str:
     """What stands before an encoder's keys inside a model with a head."""
     return config.model_type + "."

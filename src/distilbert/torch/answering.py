@@ -1,6 +1,6 @@
 """How items pass through a model, and what answers cost: the one place here that tells tasks apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from distilbert.core.config import BertConfig, EncoderConfig
 from distilbert.core.data.token_rows import Array, TokenRows, is_known
-from distilbert.core.parameters import Head, Parameter, manifest
+from distilbert.core.parameters import Head
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.regression import Regression
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
 from distilbert.torch import auto
-from distilbert.torch.embedder import encoder_parameters, new_encoder
+from distilbert.torch.embedder import new_encoder
 from distilbert.torch.losses import (
     binary_divergence_sum,
     binary_sum,
@@ -41,11 +41,6 @@ def new_model(head: Head, config: EncoderConfig) -> PreTrainedModel:
         return new_encoder(config)
     model: PreTrainedModel = _CLASSES[head].classes[type(config)](config)
     return model
-
-
-def parameters_of(head: Head, config: EncoderConfig) -> Sequence[Parameter]:
-    """What such a model holds."""
-    return encoder_parameters(config) if head is Head.NONE else manifest(config, head)
 
 
 def batch_of(

@@ -14,13 +14,14 @@ from distilbert.core.data.masking import sequence_rng
 from distilbert.core.data.packing import pack
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
 from distilbert.core.output import new_folder
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.surgery import require_language_model
 from distilbert.errors import ConfigError
 from distilbert.torch.device import autocast, pick_device
-from distilbert.torch.folders import open_folder, open_language_model
+from distilbert.torch.folders import open_language_model
 from distilbert.torch.hidden_words import corpus_of, masking_of, what_is_asked
 from distilbert.torch.vocabulary import tokens_at_once
 

@@ -13,6 +13,7 @@ from distilbert.core.copies import fingerprint
 from distilbert.core.data.collate import attention_mask, pad
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
 from distilbert.core.narrowing import SAMPLE_LENGTH, SAMPLE_ROWS, sample_states
 from distilbert.core.students import Init, StudentShape
 from distilbert.core.surgery import student_arrays
@@ -20,7 +21,7 @@ from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.vocabularies import in_vocabulary
 from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
-from distilbert.torch.folders import masked_language_model, open_folder, open_language_model
+from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.foreign import ForeignLanguageModel
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher

@@ -19,6 +19,7 @@ from distilbert.core.data.spelled import SpelledCorpus
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
 from distilbert.core.layers import Take
+from distilbert.core.model_folders import open_folder, require_embeddings
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
@@ -26,12 +27,7 @@ from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 from distilbert.torch.beginnings import of_folder, of_teacher
-from distilbert.torch.folders import (
-    masked_language_model,
-    open_folder,
-    open_language_model,
-    require_embeddings,
-)
+from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
 from distilbert.torch.hidden_words import corpus_of

@@ -14,7 +14,8 @@ from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.hub import local_folder
-from distilbert.core.parameters import Head, Parameter, is_encoder, manifest
+from distilbert.core.model_folders import open_folder
+from distilbert.core.parameters import Head, parameters_of
 from distilbert.core.pooling import Normalize, Pooling
 from distilbert.core.progress import Progress, silent
 from distilbert.core.sentence_folders import SentenceModules, encoder_folder, read_modules
@@ -24,7 +25,6 @@ from distilbert.errors import CheckpointError, ConfigError, DataError
 from distilbert.torch.bert import BertModel
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.distilbert import DistilBertModel
-from distilbert.torch.folders import open_folder
 from distilbert.torch.pooling import pooled
 from distilbert.torch.pretrained import PreTrainedModel
 
@@ -185,18 +185,14 @@ def new_encoder(config: EncoderConfig) -> PreTrainedModel:
     return DistilBertModel(cast(DistilBertConfig, config))
 
 
-def encoder_parameters(config: EncoderConfig) -> list[Parameter]:
-    """What such an encoder holds."""
-    return [parameter for parameter in manifest(config) if is_encoder(parameter.key, config)]
-
-
 def load_encoder(folder: Path, config: EncoderConfig) -> PreTrainedModel:
     """A folder's encoder.
 
     Raises:
         CheckpointError: it is not whole.
     """
-    require_encoder(folder, survey(folder, encoder_parameters(config), config).missing, config, Head.NONE)
+    parameters = parameters_of(Head.NONE, config)
+    require_encoder(folder, survey(folder, parameters, config).missing, config, Head.NONE)
     model = new_encoder(config)
     model.load(folder, dtype=torch.float32)
     return model

@@ -14,7 +14,8 @@ from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.copies import fingerprint
 from distilbert.core.hub import local_folder
 from distilbert.core.layer_rates import frozen
-from distilbert.core.parameters import manifest
+from distilbert.core.model_folders import open_folder
+from distilbert.core.parameters import manifest, parameters_of
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.sentence_folders import encoder_folder
@@ -31,11 +32,10 @@ from distilbert.core.teachers.agreement import agreement
 from distilbert.core.teachers.targets import Teacher
 from distilbert.errors import ConfigError, MissingExtraError
 from distilbert.torch.adapters import adapt
-from distilbert.torch.answering import new_model, parameters_of
+from distilbert.torch.answering import new_model
 from distilbert.torch.device import pick_device
 from distilbert.torch.doctor import Finding
 from distilbert.torch.evaluate import judge, seconds_of
-from distilbert.torch.folders import open_folder
 from distilbert.torch.label_findings import examine
 from distilbert.torch.labels import Labels
 from distilbert.torch.likeness import Likeness
@@ -315,7 +315,7 @@ class Finetuner:
         config, tokenizer = open_folder(folder)
         own = task.has_head(config)
         task.configure(config)
-        parameters = tuple(parameters_of(task.head, config))
+        parameters = parameters_of(task.head, config)
         skipped = () if own else parameters[len(manifest(config)) :]
         report = survey(folder, [p for p in parameters if p not in skipped], config)
         require_encoder(folder, report.missing, config, task.head)

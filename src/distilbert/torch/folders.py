@@ -7,11 +7,10 @@ from typing import Any, cast
 import torch
 
 from distilbert.core.checkpoint import require_encoder, survey
-from distilbert.core.config import BertConfig, EncoderConfig, read_config
+from distilbert.core.config import BertConfig, EncoderConfig
 from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.parameters import Head, manifest
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.errors import ConfigError
 from distilbert.torch.bert import BertForMaskedLM
 from distilbert.torch.distilbert import DistilBertForMaskedLM
 from distilbert.torch.heads import MaskedLanguageModel
@@ -22,31 +21,6 @@ def masked_language_model(config: EncoderConfig) -> MaskedLanguageModel:
     """A new masked language model of the configuration's kind."""
     kind = BertForMaskedLM if isinstance(config, BertConfig) else DistilBertForMaskedLM
     return cast(Any, kind)(config)
-
-
-def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerFast]:
-    """A folder's configuration and tokenizer, which must belong together.
-
-    Raises:
-        CheckpointError: the folder lacks a file, or one is damaged.
-        ConfigError: the tokenizer has ids that the model has no embeddings for.
-    """
-    config = read_config(folder)
-    tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
-    require_embeddings(config, tokenizer, folder)
-    return config, tokenizer
-
-
-def require_embeddings(config: EncoderConfig, tokenizer: DistilBertTokenizerFast, folder: str | Path) -> None:
-    """Refuse a tokenizer, of a folder, with ids that a model has no embeddings for."""
-    greatest = max(tokenizer.get_vocab().values())
-    if greatest >= config.vocab_size:
-        raise ConfigError(
-            "A model must have an embedding for every token of its tokenizer.",
-            received=f"{len(tokenizer)} tokens with ids up to {greatest}, and {config.vocab_size} embeddings "
-            f"in {folder}",
-            remedy="Put the tokenizer files into the folder that the model was trained with.",
-        )
 
 
 def open_language_model(

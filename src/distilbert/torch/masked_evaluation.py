@@ -9,12 +9,13 @@ import torch
 
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.surgery import require_language_model
 from distilbert.core.tasks.metrics import RESAMPLES
 from distilbert.torch.device import autocast, pick_device
-from distilbert.torch.folders import open_folder, open_language_model
+from distilbert.torch.folders import open_language_model
 from distilbert.torch.hidden_words import corpus_of
 from distilbert.torch.language_modelling import MaskedWords
 

@@ -8,36 +8,20 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
 from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array, TokenRows
-from distilbert.core.facts import read_facts
-from distilbert.core.hub import local_folder
-from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
-from distilbert.core.sentence_folders import SentenceModules, encoder_folder, has_modules
-from distilbert.core.sentence_texts import longest_text
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
 from distilbert.core.tasks.calibration import Calibration
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.tasks.reading import Table, as_examples, task_of_folder
-from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
-from distilbert.core.tasks.task import Answered, Task
+from distilbert.core.tasks.folders import TaskFolder
+from distilbert.core.tasks.reading import Table, as_examples
+from distilbert.core.tasks.task import Answered
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import CheckpointError
-from distilbert.torch.answering import batch_of, cut, logits_of, new_model, parameters_of
+from distilbert.torch.answering import batch_of, cut, logits_of, new_model
 from distilbert.torch.device import autocast, pick_device
-from distilbert.torch.folders import open_folder
 from distilbert.torch.pretrained import PreTrainedModel
-
-#: What each head is for, in a sentence about folders that lack it.
-_DOES = {
-    Head.SEQUENCE_CLASSIFICATION: "classify",
-    Head.MULTIPLE_CHOICE: "choose",
-    Head.TOKEN_CLASSIFICATION: "tag words",
-    Head.QUESTION_ANSWERING: "find answers",
-    Head.NONE: "make vectors",
-}
 
 
 @dataclass(frozen=True)
@@ -68,33 +52,11 @@ class Predictor:
             CheckpointError: a file is missing or damaged, or the model was never fine-tuned.
             ConfigError: the folder is another kind of model's.
         """
-        folder = local_folder(folder)
-        place = encoder_folder(folder)
-        config, tokenizer = open_folder(place)
-        facts = read_facts(folder)
-        task: Task | None = None
-        head = Head.SEQUENCE_CLASSIFICATION
-        if "task" in facts or has_modules(folder) or not _is_language_model(config.architectures):
-            task = task_of_folder(config, facts, folder=folder)
-            head = task.head
-        parameters = parameters_of(head, config)
-        missing = survey(place, parameters, config).missing
-        require_encoder(folder, missing, config, head)
-        if missing or task is None:
-            without = listed(file_names(missing, parameters)) if missing else "a task"
-            raise CheckpointError(
-                f"Only a fine-tuned folder can {_DOES[head]}.",
-                received=f"{folder} without {without}",
-                remedy=f"Train it first: distilbert finetune --model {folder} --train DATA --out DIR",
-            )
-        model = new_model(head, config)
-        model.load(place, dtype=torch.float32)
-        modules = task.modules if isinstance(task, SentenceEmbedding) else SentenceModules()
-        longest = longest_text(modules, config, tokenizer)
+        opened = TaskFolder.open(folder)
+        model = new_model(opened.task.head, opened.config)
+        model.load(opened.weights, dtype=torch.float32)
         model.to(pick_device(device)).eval()
-        calibration = Calibration.from_facts(facts.get("calibration", {}))
-        longest = min(facts.get("max_length", longest), longest)
-        return cls(model, tokenizer, calibration.task(task), longest, precision, calibration)
+        return cls(model, opened.tokenizer, opened.task, opened.max_length, precision, opened.calibration)
 
     def uncalibrated(self) -> Self:
         """The same model, as if nothing had been fitted after its training."""
@@ -170,7 +132,3 @@ class Predictor:
         logits = self.calibration.applied(self.item_logits(rows, progress=progress))
         answers = withheld(self.task.answers(logits, examples, rows), abstain_below)
         return answers, int(np.count_nonzero(rows.dropped))
-
-
-def _is_language_model(architectures: Sequence[str] | None) -> bool:
-    return any("MaskedLM" in name or name.endswith("Model") for name in architectures or ())

@@ -11,11 +11,12 @@ import torch
 from distilbert.core import rules
 from distilbert.core.data.reading import Reading
 from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
 from distilbert.core.surgery import require_language_model
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.vocabularies import shared_tokens
 from distilbert.errors import ConfigError
-from distilbert.torch.folders import open_folder, open_language_model
+from distilbert.torch.folders import open_language_model
 from distilbert.torch.foreign import (
     ForeignLanguageModel,
     ForeignTokenizer,

@@ -1,0 +1,32 @@
+"""A model folder's configuration and tokenizer, which must belong together."""
+
+from pathlib import Path
+
+from distilbert.core.config import EncoderConfig, read_config
+from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.errors import ConfigError
+
+
+def open_folder(folder: str | Path) -> tuple[EncoderConfig, DistilBertTokenizerFast]:
+    """A folder's configuration and tokenizer.
+
+    Raises:
+        CheckpointError: the folder lacks a file, or one is damaged.
+        ConfigError: the tokenizer has ids that the model has no embeddings for.
+    """
+    config = read_config(folder)
+    tokenizer = DistilBertTokenizerFast.from_pretrained(folder)
+    require_embeddings(config, tokenizer, folder)
+    return config, tokenizer
+
+
+def require_embeddings(config: EncoderConfig, tokenizer: DistilBertTokenizerFast, folder: str | Path) -> None:
+    """Refuse a tokenizer, of a folder, with ids that a model has no embeddings for."""
+    greatest = max(tokenizer.get_vocab().values())
+    if greatest >= config.vocab_size:
+        raise ConfigError(
+            "A model must have an embedding for every token of its tokenizer.",
+            received=f"{len(tokenizer)} tokens with ids up to {greatest}, and {config.vocab_size} embeddings "
+            f"in {folder}",
+            remedy="Put the tokenizer files into the folder that the model was trained with.",
+        )
