@@ -22,6 +22,7 @@ from typing import Any
 from measuring import DATA, conclude, row, say, seconds, table
 
 from distilbert import DistilBertTokenizerFast, read_examples
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.tasks.examples import shared
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.tasks.splitting import split
@@ -73,7 +74,7 @@ def prepare(path: Path, tokenizer: DistilBertTokenizerFast) -> list[Any]:
     task = SequenceClassification.of(known)
     made: list[Any] = []
     for examples in (known, judged):
-        rows = task.encode(tokenizer, examples, max_length=MAX_LENGTH)
+        rows = task.encode(OwnReader(tokenizer), examples, max_length=MAX_LENGTH)
         made += [rows, task.targets(examples, rows, source="the table")]
     return [known, judged, *made]
 

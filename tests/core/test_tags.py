@@ -8,6 +8,8 @@ import pytest
 from small_files import WORDS
 
 from distilbert import DistilBertTokenizerFast, read_examples
+from distilbert.core.data.readers import OwnReader
+from distilbert.core.data.token_rows import TokenRows
 from distilbert.core.tasks.reading import as_examples
 from distilbert.core.tasks.tags import WordSpan, in_order, rewritten, spans, tags_of
 from distilbert.core.tasks.token_classification import TokenClassification
@@ -127,13 +129,19 @@ def test_words_are_the_same_for_every_model() -> None:
     assert joined(["a", "bc", "."]) == ("a bc .", [(0, 1), (2, 4), (5, 6)])
 
 
+def rows_of(tokenizer: DistilBertTokenizerFast, texts: list[list[str]], *, max_length: int) -> TokenRows:
+    reader = OwnReader(tokenizer)
+    written, places = zip(*map(joined, texts), strict=True)
+    return windows_of_words(reader.words(written, places), reader.frame, max_length=max_length)
+
+
 def test_every_word_is_answered_once_and_far_from_edges(tokenizer: DistilBertTokenizerFast) -> None:
     rng = np.random.default_rng(0)
     texts = [
         [str(word) + str(rng.choice(["", "s", "ish"])) for word in rng.choice(WORDS[5:], int(size))]
         for size in (0, 1, 7, 60, 200)
     ]
-    rows = windows_of_words(tokenizer, texts, max_length=24)
+    rows = rows_of(tokenizer, texts, max_length=24)
     assert rows.dropped.sum() == 0
     assert max(len(ids) for ids in rows.input_ids) <= 24
     answered: list[list[int]] = [[] for _ in texts]
@@ -149,7 +157,7 @@ def test_every_word_is_answered_once_and_far_from_edges(tokenizer: DistilBertTok
 
 
 def test_a_word_longer_than_a_row(tokenizer: DistilBertTokenizerFast) -> None:
-    rows = windows_of_words(tokenizer, [["ball", "ball" + "ish" * 30, "ball"]], max_length=10)
+    rows = rows_of(tokenizer, [["ball", "ball" + "ish" * 30, "ball"]], max_length=10)
     assert rows.dropped.tolist()[0] == 1 + 30 - 8
     assert sorted(word for places in rows.places for word in places[:, 1].tolist()) == [0, 1, 2]
 
@@ -157,7 +165,7 @@ def test_a_word_longer_than_a_row(tokenizer: DistilBertTokenizerFast) -> None:
 def test_labels_stand_at_first_pieces(tokenizer: DistilBertTokenizerFast) -> None:
     examples = as_examples([{"tokens": ["balls", "the", "soupish"], "tags": ["B-x", "O", "B-y"]}])
     task = TokenClassification.of(examples)
-    rows = task.encode(tokenizer, examples, max_length=16)
+    rows = task.encode(OwnReader(tokenizer), examples, max_length=16)
     assert len(rows.input_ids[0]) == 7
     assert task.labels == ("O", "B-x", "B-y")
     assert task.targets(examples, rows, source="x")[0].tolist() == [-100, 1, -100, 0, 2, -100, -100]
@@ -230,8 +238,8 @@ def test_a_teacher_and_its_pupil_meet_at_words(tokenizer: DistilBertTokenizerFas
     rows = [{"tokens": [*WORDS[5:30], "balls"], "tags": ["O"] * 25 + ["B-x"]}]
     examples = as_examples(rows)
     task = TokenClassification.of(examples)
-    mine = task.encode(tokenizer, examples, max_length=16)
-    theirs = task.encode(other, task.asked(examples, mine), max_length=21)
+    mine = task.encode(OwnReader(tokenizer), examples, max_length=16)
+    theirs = task.encode(OwnReader(other), task.asked(examples, mine), max_length=21)
     assert len(mine) != len(theirs)
     logits = []
     for ids, places in zip(theirs.input_ids, theirs.places, strict=True):

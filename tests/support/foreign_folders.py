@@ -46,7 +46,9 @@ def space_tokenizer() -> Any:
     backend = Tokenizer(models.Unigram([*pieces, *((letter, -6.0) for letter in letters)], unk_id=3))
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]",
@@ -64,9 +66,18 @@ def word_tokenizer(folder: Path) -> Any:
 
 
 def write_foreign(
-    folder: Path, family: str, *, labels: tuple[str, ...] = (), seed: int = 0, **options
+    folder: Path,
+    family: str,
+    *,
+    labels: tuple[str, ...] = (),
+    head: str = "",
+    problem: str | None = None,
+    seed: int = 0,
+    **options,
 ) -> Path:
-    """A masked language model of a family, or with labels a classifier, untrained, with its tokenizer."""
+    """A masked language model of a family, or with labels a classifier, or with another head, untrained, with
+    its tokenizer.
+    """
     import transformers
 
     tokenizer = {
@@ -91,7 +102,9 @@ def write_foreign(
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: i for i, label in enumerate(labels)}
-    table = "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING" if labels else "MODEL_FOR_MASKED_LM_MAPPING"
+    config.problem_type = problem
+    head = head or ("SEQUENCE_CLASSIFICATION" if labels else "MASKED_LM")
+    table = f"MODEL_FOR_{head}_MAPPING"
     torch.manual_seed(seed)
     model = getattr(transformers, table)[type(config)](config)
     model.save_pretrained(folder, **options)

@@ -20,10 +20,13 @@ from distilbert import Distiller, Finetuner, Finetuning, LabelledTexts, Language
 from distilbert.cli.main import main
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.packing import pack
+from distilbert.core.data.token_rows import TokenRows
 from distilbert.core.files import read_json
 from distilbert.core.parameters import WORD_EMBEDDINGS
+from distilbert.core.tasks.examples import Examples
 from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
-from distilbert.torch.foreign import ForeignClassifier, open_classifier, open_foreign_language_model
+from distilbert.torch.foreign import open_foreign_language_model
+from distilbert.torch.foreign_tasks import ForeignPredictor, open_classifier
 from distilbert.torch.losses import distribution_sum
 from distilbert.torch.word_findings import chance, entropy, word_counts
 
@@ -61,6 +64,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def objective_of(*teachers: Path, recipe: LanguageModelling = RECIPE, **options):
     distiller = Distiller(list(teachers), recipe=recipe, device="cpu", **options)
     return distiller._prepare(TEXTS, CPU).objective
+
+
+def rows_of(teacher: ForeignPredictor, texts: list[str]) -> TokenRows:
+    return teacher.rows(Examples(teacher.task.name, {"text": texts}))
 
 
 def random_student(folder: Path) -> dict:
@@ -293,7 +300,7 @@ def test_a_classifier_answers_in_bf16_where_it_can(folder: Path, tmp_path: Path)
         place = write_foreign(tmp_path / family, family, labels=("a", "b"))
         exact, rough = (open_classifier(place, device="cpu", precision=p) for p in ("fp32", "bf16"))
         assert rough.precision == ("bf16" if family == "roberta" else "fp32")
-        (one, _), (other, _) = exact.logits(TEXTS[:5]), rough.logits(TEXTS[:5])
+        one, other = (np.stack(model.item_logits(rows_of(model, TEXTS[:5]))) for model in (exact, rough))
         np.testing.assert_allclose(other, one, atol=0.1)
         assert np.array_equal(one, other) == (family == "deberta")
 
@@ -504,22 +511,23 @@ def test_a_classifier_of_another_family_teaches(folder: Path, tmp_path: Path) ->
     labels = ("sport", "food", "music")
     place = write_foreign(tmp_path / "judge", "roberta", labels=labels)
     teacher = open_classifier(place, device="cpu")
-    assert isinstance(teacher, ForeignClassifier)
+    assert isinstance(teacher, ForeignPredictor)
     texts = [*TEXTS[:9], " ".join(TEXTS[:9])]
-    found, cut = teacher.logits(texts, batch_size=4)
+    made = rows_of(teacher, texts)
+    found = np.stack(teacher.item_logits(made, batch_size=4))
     peer = transformers.AutoModelForSequenceClassification.from_pretrained(place).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
     with torch.no_grad():
         rows = [tokenizer(t, return_tensors="pt", truncation=True, max_length=38) for t in texts]
         expected = np.concatenate([peer(**row).logits.numpy() for row in rows])
     assert np.abs(found - expected).max() <= 1e-5
-    assert cut == 1, "RoBERTa's positions begin behind the padding's: 38 of 40"
+    assert np.count_nonzero(made.dropped) == 1, "RoBERTa's positions begin behind the padding's: 38 of 40"
     train = LabelledTexts(*sentences(40, seed=2))
     recipe = Finetuning(steps=2, batch_size=8, max_length=24, precision="fp32")
     finetuner = Finetuner(folder / "bert", teacher=place, recipe=recipe, device="cpu")
     objective = finetuner._prepare(train, TEXTS[:5], None, CPU).objective
     order = [labels.index(label) for label in sorted(SUBJECTS)]
-    expected, _ = teacher.logits([*train.texts, *TEXTS[:5]])
+    expected = np.stack(teacher.item_logits(rows_of(teacher, [*train.texts, *TEXTS[:5]])))
     np.testing.assert_allclose(np.stack(objective.taught), expected[:, order], atol=1e-5)
     assert not np.allclose(np.stack(objective.taught), expected, atol=1e-3)
     other = write_foreign(tmp_path / "other", "roberta", labels=("a", "b"))

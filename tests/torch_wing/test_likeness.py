@@ -18,6 +18,7 @@ from tiny import tiny_config
 from torch import Tensor
 
 from distilbert import DistilBertModel, DistilBertTokenizerFast, Finetuning
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.data.token_rows import TokenRows
 from distilbert.core.pooling import Dense, Normalize, Pooling
 from distilbert.core.sentence_folders import SentenceModules
@@ -126,11 +127,11 @@ def objective(loss: str, *, dropout: float = 0.0, taught: bool = False, unlabell
     dense = Dense(rng.normal(size=(6, 32)).astype("f4") / 6, None, "Tanh")
     modules = SentenceModules(Pooling(("mean",)), (dense, Normalize()))
     task = SentenceEmbedding(modules, loss)
-    tokenizer = DistilBertTokenizerFast({word: number for number, word in enumerate(WORDS)})
-    made: TokenRows = task.encode(tokenizer, examples, max_length=24)
+    reader = OwnReader(DistilBertTokenizerFast({word: number for number, word in enumerate(WORDS)}))
+    made: TokenRows = task.encode(reader, examples, max_length=24)
     if unlabelled:
         more = as_examples([{"text": row["anchor"]} for row in rows[10:]], task=task.name)
-        made = made.followed_by(task.encode(tokenizer, more, max_length=24))
+        made = made.followed_by(task.encode(reader, more, max_length=24))
     counts = np.diff(made.starts)
     soft = [rng.normal(size=(n, 6)).astype("f4") for n in counts] if taught else None
     recipe = Finetuning(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from distilbert.core.config import EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.sentence_folders import SentenceModules
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
@@ -18,7 +19,7 @@ def longest_text(modules: SentenceModules, config: EncoderConfig, tokenizer: Dis
 
 
 def tokenize(
-    tokenizer: DistilBertTokenizerFast,
+    reader: Reader,
     texts: Sequence[str],
     modules: SentenceModules,
     *,
@@ -28,7 +29,7 @@ def tokenize(
     """The ids of texts, how many tokens of each did not fit, and how many at the beginning are not pooled.
 
     Args:
-        tokenizer: of the encoder.
+        reader: of the encoder.
         texts: without the prompt.
         modules: say whether texts are lower-cased, and whether the prompt is pooled.
         before: the prompt.
@@ -47,9 +48,9 @@ def tokenize(
     texts = [before + text for text in texts] if before else texts
     if modules.do_lower_case:
         before, texts = before.lower(), [text.lower() for text in texts]
-    made = tokenizer.encode_texts(texts, max_length=max_length)
+    made = reader.rows(texts, max_length=max_length)
     # [CLS] and the prompt's words, without the [SEP] that ends a text.
-    prompt = len(tokenizer.encode_texts([before]).input_ids[0]) - 1 if before else 0
+    prompt = len(reader.pieces([before])[0].input_ids) + len(reader.frame.before) if before else 0
     if prompt and prompt + 1 >= max_length:
         raise ConfigError(
             "A prompt must leave room for the text.",

@@ -7,14 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distilbert.core.config import BertConfig, EncoderConfig
+from distilbert.core.config import DistilBertConfig, EncoderConfig
+from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array, TokenRows, is_known
 from distilbert.core.parameters import Head
+from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.regression import Regression
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
+from distilbert.errors import CheckpointError
 from distilbert.torch import auto
+from distilbert.torch.device import autocast
 from distilbert.torch.embedder import new_encoder
 from distilbert.torch.losses import (
     binary_divergence_sum,
@@ -55,7 +59,7 @@ def batch_of(
         pad: the id of padding.
     """
     # A DistilBERT has no token types: which text a token is of, it is told by [SEP] alone.
-    arrays = rows.batch(items, pad_token_id=pad, token_types=isinstance(model.config, BertConfig))
+    arrays = rows.batch(items, pad_token_id=pad, token_types=not isinstance(model.config, DistilBertConfig))
     # Sizes say how the batch is laid out, which is looked at: they stay where looking costs nothing.
     return {
         name: torch.from_numpy(array).to("cpu" if name == "sizes" else model.device)
@@ -97,6 +101,52 @@ def cut(task: Task, logits: Array, given: Mapping[str, Any]) -> list[Array]:
     if task.head is Head.QUESTION_ANSWERING:
         return [row[:, :length] for row, length in zip(logits, lengths, strict=True)]
     return list(logits)
+
+
+def logits_of_items(
+    task: Task,
+    model: Any,
+    rows: TokenRows,
+    pad: int,
+    *,
+    precision: str,
+    batch_size: int = 32,
+    stage: str = "predict",
+    progress: Progress = silent,
+) -> list[Array]:
+    """The logits of all items, one by one, as a model in eval mode gives them.
+
+    Args:
+        task: whose items they are.
+        model: that reads them.
+        rows: of the items.
+        pad: the id of padding.
+        precision: as in a recipe.
+        batch_size: items in memory at once.
+        stage: the name under which progress is reported.
+        progress: told of every batch.
+
+    Raises:
+        CheckpointError: the model's answer is no number.
+    """
+    found: list[Any] = [None] * len(rows)
+    done = 0
+    with torch.inference_mode(), autocast(model.device, precision):
+        for items in length_sorted_batches(rows.lengths, batch_size=batch_size):
+            given = batch_of(rows, items, model, pad)
+            logits = logits_of(task, model, given).cpu().numpy()
+            for item, own in zip(items, cut(task, logits, given), strict=True):
+                found[item] = own
+            done += len(items)
+            progress(stage, done, len(rows), {})
+    wrong = next((i for i, own in enumerate(found) if not np.isfinite(own).all()), None)
+    if wrong is not None:
+        raise CheckpointError(
+            "A model's logits must be finite.",
+            received=f"others for item {wrong}",
+            remedy="Train the model again, with a lower learning rate.",
+        )
+    return found
 
 
 def label_sum(task: Task, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from distilbert.core.data.token_rows import tokenized
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks import Answer, Examples, SequenceClassification
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
@@ -68,7 +67,7 @@ class TextClassifier(Predictor):
             DataError: something that is not a text, or a model that was trained on pairs.
         """
         refuse_single(Examples(self.task.name, {"text": list(texts)}, "the texts"), pair=self.task.pair)
-        rows = tokenized(self.tokenizer, texts, max_length=self.max_length)
+        rows = self.reader.rows(texts, max_length=self.max_length)
         found = self.item_logits(rows, batch_size=batch_size, stage=stage, progress=progress)
         logits = np.array(found, np.float32).reshape(len(rows), len(self.task.labels))
         return logits, int(np.count_nonzero(rows.dropped))

@@ -13,6 +13,7 @@ from distilbert.core import rules
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.data.collate import length_sorted_batches
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.hub import local_folder
 from distilbert.core.model_folders import open_folder
 from distilbert.core.parameters import Head, parameters_of
@@ -136,7 +137,11 @@ class Embedder:
         rules.integer(1)("batch_size", batch_size)
         before = self._prompt(prompt)
         rows, dropped, skipped = tokenize(
-            self.tokenizer, list(texts), self.modules, before=before, max_length=self.max_length
+            OwnReader(self.tokenizer),
+            list(texts),
+            self.modules,
+            before=before,
+            max_length=self.max_length,
         )
         found = np.zeros((len(rows), self._pooled_width), np.float32)
         lengths = np.array([len(row) for row in rows], np.int64)

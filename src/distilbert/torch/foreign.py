@@ -4,27 +4,21 @@ Only what that package itself defines is run: code in a folder is not, weights a
 nothing. To what listens to teachers they look like our own.
 """
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distilbert.core.config_files import folder_content, model_type
-from distilbert.core.data.collate import attention_mask, length_sorted_batches, pad
+from distilbert.core.data.collate import attention_mask, pad
 from distilbert.core.data.packing import PackedBatch, pack
-from distilbert.core.hub import local_folder
-from distilbert.core.progress import Progress, silent
-from distilbert.core.tasks import SequenceClassification
 from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
-from distilbert.torch.classifier import Numbers, TextClassifier
-from distilbert.torch.device import autocast, computes_in_bf16, pick_device
+from distilbert.torch.foreign_tokenizer import ForeignTokenizer
 
 #: What this package has of its own.
 _OWN = ("bert", "distilbert")
@@ -33,40 +27,13 @@ _OWN = ("bert", "distilbert")
 _ANY_LENGTH = 10**6
 
 #: What a model is tried with when it is opened: rows of two lengths.
-_TRIED = ("one two three four", "one")
+TRIED = ("one two three four", "one")
 
 
 def is_foreign(folder: str | Path) -> bool:
     """Whether a folder's model is of another family than BERT and DistilBERT."""
     said = model_type(folder_content(Path(folder)))
     return said is not None and said not in _OWN
-
-
-@dataclass(frozen=True)
-class ForeignTokenizer:
-    """Another family's tokenizer, as far as teachers need it.
-
-    Attributes:
-        backend: of ``transformers``.
-        max_length: of a row, in tokens.
-    """
-
-    backend: Any
-    max_length: int
-
-    @property
-    def mask_token_id(self) -> int | None:
-        return self.backend.mask_token_id
-
-    def get_vocab(self) -> dict[str, int]:
-        return dict(self.backend.get_vocab())
-
-    def content(self) -> dict[str, Any]:
-        """What its ``tokenizer.json`` holds."""
-        return dict(json.loads(self.backend.backend_tokenizer.to_str()))
-
-    def __call__(self, texts: Sequence[str], **options: Any) -> Mapping[str, Any]:
-        return self.backend(list(texts), truncation=True, max_length=self.max_length, **options)
 
 
 class ForeignLanguageModel(nn.Module):
@@ -206,100 +173,24 @@ def open_foreign_language_model(
             be asked.
         MissingExtraError: ``transformers`` is not installed.
     """
-    model, tokenizer = _opened(Path(folder), "MODEL_FOR_MASKED_LM_MAPPING", "a masked-language-model head")
+    model, tokenizer = read_foreign(
+        Path(folder), "MODEL_FOR_MASKED_LM_MAPPING", "a masked-language-model head"
+    )
     if tokenizer.mask_token_id is None:
         raise ConfigError(
             "A teacher of masked words must have a token that hides them.",
             received=f"{folder}, whose tokenizer has none",
             remedy="Choose another teacher.",
         )
-    opened = ForeignLanguageModel(model, tokenizer.backend.pad_token_id or 0).to(device)
+    opened = ForeignLanguageModel(model, tokenizer.pad_token_id).to(device)
     try:
-        opened.find_out(pack([np.array(ids) for ids in tokenizer(_TRIED)["input_ids"]]))
+        opened.find_out(pack([np.array(ids) for ids in tokenizer(TRIED)["input_ids"]]))
     except Exception as error:  # any family's code
-        raise _unusable(Path(folder), model, error) from None
+        raise unusable(Path(folder), model, error) from None
     return opened, tokenizer
 
 
-@dataclass(frozen=True)
-class ForeignClassifier:
-    """Another family's text classifier, asked as a ``TextClassifier`` is."""
-
-    model: Any
-    tokenizer: ForeignTokenizer
-    task: SequenceClassification
-    precision: str = "fp32"
-
-    @classmethod
-    def open(cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32") -> Self:
-        """
-        Raises:
-            CheckpointError: the folder cannot be read, or its model was never fine-tuned.
-            ConfigError: a family that is not known, or labels that no classifier has.
-            MissingExtraError: ``transformers`` is not installed.
-        """
-        wanted = "a text classifier's head"
-        model, tokenizer = _opened(Path(folder), "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING", wanted)
-        names = model.config.id2label
-        labels = tuple(str(names[i]) for i in range(len(names)))
-        if model.config.problem_type not in (None, "single_label_classification") or len(set(labels)) < 2:
-            raise ConfigError(
-                "A classifier here answers with one of at least two labels.",
-                received=f"problem_type={model.config.problem_type}, labels {', '.join(labels)}, in {folder}",
-                remedy="Choose another teacher.",
-            )
-        place = pick_device(device)
-        opened = cls(model.to(place), tokenizer, SequenceClassification(labels))
-        try:
-            opened.logits(_TRIED)
-        except Exception as error:  # any family's code
-            raise _unusable(Path(folder), model, error) from None
-        if not computes_in_bf16(place, precision):
-            return opened
-        try:
-            replace(opened, precision=precision).logits(_TRIED)
-        except Exception:  # such as DeBERTa's lowest number of fp32, which bf16 has not
-            return opened
-        return replace(opened, precision=precision)
-
-    def logits(
-        self,
-        texts: Sequence[str],
-        *,
-        batch_size: int = 32,
-        stage: str = "classify",
-        progress: Progress = silent,
-    ) -> tuple[Numbers, int]:
-        """Logits [texts, C], each text cut to the model's length, and how many were."""
-        rows = [np.array(ids, np.int32) for ids in self.tokenizer(texts)["input_ids"]]
-        whole = self.tokenizer.backend(list(texts), truncation=False, verbose=False)["input_ids"]
-        cut = sum(len(ids) > len(row) for ids, row in zip(whole, rows, strict=True))
-        logits = np.zeros((len(rows), len(self.task.labels)), np.float32)
-        device, done = self.model.device, 0
-        with torch.inference_mode(), autocast(device, self.precision):
-            for indices in length_sorted_batches(np.array([*map(len, rows)]), batch_size=batch_size):
-                batch = [rows[i] for i in indices]
-                ids = torch.from_numpy(pad(batch, value=self.tokenizer.backend.pad_token_id or 0))
-                mask = torch.from_numpy(attention_mask(batch))
-                output = self.model(
-                    input_ids=ids.to(device), attention_mask=mask.to(device), return_dict=True
-                )
-                logits[indices] = output.logits.float().cpu().numpy()
-                done += len(indices)
-                progress(stage, done, len(rows), {})
-        return logits, cut
-
-
-def open_classifier(
-    folder: str | Path, *, device: str = "auto", precision: str = "fp32"
-) -> TextClassifier | ForeignClassifier:
-    """A fine-tuned text classifier of whichever family. Errors are those of either's ``open``."""
-    folder = local_folder(folder)
-    kind = ForeignClassifier if is_foreign(folder) else TextClassifier
-    return kind.open(folder, device=device, precision=precision)
-
-
-def _opened(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenizer]:
+def read_foreign(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenizer]:
     """A model in fp32 with one of these heads, and its tokenizer."""
     try:
         import transformers
@@ -377,7 +268,7 @@ def _longest(model: Any) -> int:
     return positions
 
 
-def _unusable(folder: Path, model: Any, error: Exception) -> ConfigError:
+def unusable(folder: Path, model: Any, error: Exception) -> ConfigError:
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ConfigError(
         "A teacher of another family must take tokens and their mask, and answer about each token or text.",

@@ -13,7 +13,8 @@ from distilbert.core.data.packing import PackedBatch
 from distilbert.core.data.reading import Reading
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.vocabularies import Shared
-from distilbert.torch.foreign import ForeignLanguageModel, ForeignTokenizer
+from distilbert.torch.foreign import ForeignLanguageModel
+from distilbert.torch.foreign_tokenizer import ForeignTokenizer
 from distilbert.torch.heads import MaskedLanguageModel
 
 

@@ -16,6 +16,7 @@ from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.teachers.agreement import Answers, Told
 from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
+from distilbert.torch.foreign_tasks import open_as
 from distilbert.torch.predictor import Predictor
 from distilbert.torch.task_teachers import open_teacher
 
@@ -113,7 +114,7 @@ def _by_model(
 ) -> Taught:
     """Answers of a model that was fine-tuned for the same task: it reads everything its own way."""
     task = pupil.task
-    opened = Predictor.open(teacher, device=device, precision=recipe.precision)
+    opened = open_as(teacher, task, device=device, precision=recipe.precision)
     order = task.matching(opened.task)
     rows = [pupil.rows(lot) for lot in lots]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from distilbert.core.data.collate import length_sorted_batches
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
@@ -18,9 +18,8 @@ from distilbert.core.tasks.folders import TaskFolder
 from distilbert.core.tasks.reading import Table, as_examples
 from distilbert.core.tasks.task import Answered
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.errors import CheckpointError
-from distilbert.torch.answering import batch_of, cut, logits_of, new_model
-from distilbert.torch.device import autocast, pick_device
+from distilbert.torch.answering import logits_of_items, new_model
+from distilbert.torch.device import pick_device
 from distilbert.torch.pretrained import PreTrainedModel
 
 
@@ -62,9 +61,14 @@ class Predictor:
         """The same model, as if nothing had been fitted after its training."""
         return replace(self, task=Calibration().task(self.task), calibration=Calibration())
 
+    @property
+    def reader(self) -> OwnReader:
+        """How it takes texts to pieces."""
+        return OwnReader(self.tokenizer)
+
     def rows(self, examples: Examples) -> TokenRows:
         """The items that examples become."""
-        rows: TokenRows = self.task.encode(self.tokenizer, examples, max_length=self.max_length)
+        rows: TokenRows = self.task.encode(self.reader, examples, max_length=self.max_length)
         return rows
 
     def item_logits(
@@ -86,24 +90,16 @@ class Predictor:
         Raises:
             CheckpointError: the model's answer is no number.
         """
-        found: list[Any] = [None] * len(rows)
-        done = 0
-        with torch.inference_mode(), autocast(self.model.device, self.precision):
-            for items in length_sorted_batches(rows.lengths, batch_size=batch_size):
-                given = batch_of(rows, items, self.model, self.tokenizer.pad_token_id)
-                logits = logits_of(self.task, self.model, given).cpu().numpy()
-                for item, own in zip(items, cut(self.task, logits, given), strict=True):
-                    found[item] = own
-                done += len(items)
-                progress(stage, done, len(rows), {})
-        wrong = next((i for i, own in enumerate(found) if not np.isfinite(own).all()), None)
-        if wrong is not None:
-            raise CheckpointError(
-                "A classifier's logits must be finite.",
-                received=f"others for text {wrong}",
-                remedy="Train the model again, with a lower learning rate.",
-            )
-        return found
+        return logits_of_items(
+            self.task,
+            self.model,
+            rows,
+            self.reader.pad_token_id,
+            precision=self.precision,
+            batch_size=batch_size,
+            stage=stage,
+            progress=progress,
+        )
 
     def answers(
         self, table: Table, *, abstain_below: float | None = None, progress: Progress = silent

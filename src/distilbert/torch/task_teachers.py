@@ -10,12 +10,12 @@ import numpy as np
 
 from distilbert.core.data.sources import known_kind
 from distilbert.core.progress import Progress
+from distilbert.core.tasks.examples import Examples
 from distilbert.core.teachers.entailment import entails
 from distilbert.core.teachers.label_files import LabelFile
 from distilbert.core.teachers.targets import Targets, Teacher
 from distilbert.errors import ConfigError
-from distilbert.torch.classifier import TextClassifier
-from distilbert.torch.foreign import ForeignClassifier, open_classifier
+from distilbert.torch.foreign_tasks import Opened, open_classifier
 from distilbert.torch.zero_shot import ZeroShot
 
 #: What a teacher's address begins with, and no folder's name.
@@ -70,13 +70,14 @@ class FolderTeacher:
     kind: ClassVar[str] = "classifier"
     paid: ClassVar[bool] = False
 
-    def __init__(self, model: TextClassifier | ForeignClassifier) -> None:
+    def __init__(self, model: Opened) -> None:
         self._model = model
         self.cut = 0
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self._model.task.labels
+        labels: tuple[str, ...] = self._model.task.labels
+        return labels
 
     def targets(self, texts: Sequence[str], labels: Sequence[str], *, progress: Progress) -> Targets:
         own = self.labels
@@ -87,7 +88,10 @@ class FolderTeacher:
                 remedy="Fine-tune the teacher on the same training data.",
             )
         order = [own.index(label) for label in labels]
-        logits, self.cut = self._model.logits(texts, stage="ask the teacher", progress=progress)
+        rows = self._model.rows(Examples(self._model.task.name, {"text": list(texts)}, "the texts"))
+        found = self._model.item_logits(rows, stage="ask the teacher", progress=progress)
+        logits = np.array(found, np.float32).reshape(len(rows), len(own))
+        self.cut = int(np.count_nonzero(rows.dropped))
         return Targets.all_known(np.ascontiguousarray(logits[:, order]))
 
     def facts(self) -> dict[str, Any]:

@@ -17,12 +17,8 @@ from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.vocabularies import shared_tokens
 from distilbert.errors import ConfigError
 from distilbert.torch.folders import open_language_model
-from distilbert.torch.foreign import (
-    ForeignLanguageModel,
-    ForeignTokenizer,
-    is_foreign,
-    open_foreign_language_model,
-)
+from distilbert.torch.foreign import ForeignLanguageModel, is_foreign, open_foreign_language_model
+from distilbert.torch.foreign_tokenizer import ForeignTokenizer
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
 

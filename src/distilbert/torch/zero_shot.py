@@ -9,10 +9,8 @@ import numpy as np
 from distilbert.core.progress import Progress, silent
 from distilbert.core.teachers.entailment import HYPOTHESIS, class_logits, each_class, hypotheses, outcomes
 from distilbert.core.teachers.targets import Targets
-from distilbert.errors import CheckpointError, DataError
-from distilbert.torch.classifier import TextClassifier
-from distilbert.torch.foreign import ForeignClassifier, open_classifier
-from distilbert.torch.pairs import pairs_of
+from distilbert.errors import DataError
+from distilbert.torch.foreign_tasks import Opened, open_classifier
 
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -42,7 +40,7 @@ class ZeroShot:
 
     def __init__(
         self,
-        model: str | Path | TextClassifier | ForeignClassifier,
+        model: str | Path | Opened,
         *,
         hypothesis: str = HYPOTHESIS,
         device: str = "auto",
@@ -50,7 +48,7 @@ class ZeroShot:
     ) -> None:
         if isinstance(model, str | Path):
             model = open_classifier(model, device=device, precision=precision)
-        self._model, self._pairs = model, pairs_of(model)
+        self._model = model
         self._outcomes = outcomes(dict(enumerate(model.task.labels)))
         self.hypothesis = hypothesis
         self.cut = 0
@@ -103,16 +101,13 @@ class ZeroShot:
             progress("ask the teacher", start, len(texts), {})
             some = texts[start : start + _TEXTS]
             firsts = [text for text in some for _ in claims]
-            answers, cut = self._pairs.logits(firsts, claims * len(some), batch_size=batch_size)
-            found[start : start + len(some)] = answers.reshape(len(some), len(claims), -1)
-            self.cut += int(cut.reshape(len(some), -1).any(axis=1).sum())
-        progress("ask the teacher", len(texts), len(texts), {})
-        if not np.isfinite(found).all():
-            raise CheckpointError(
-                "An entailment model's logits must be finite.",
-                received="others",
-                remedy="Train the model again, with a lower learning rate.",
+            rows = self._model.reader.rows(
+                firsts, claims * len(some), max_length=self._model.max_length, cut="only_first"
             )
+            answers = np.stack(self._model.item_logits(rows, batch_size=batch_size))
+            found[start : start + len(some)] = answers.reshape(len(some), len(claims), -1)
+            self.cut += int((rows.dropped > 0).reshape(len(some), -1).any(axis=1).sum())
+        progress("ask the teacher", len(texts), len(texts), {})
         return found
 
     def facts(self) -> dict[str, Any]:
@@ -122,8 +117,9 @@ class ZeroShot:
         return {}
 
     def _refuse_long(self, claims: list[str]) -> None:
-        room = self._pairs.room
-        lengths = [self._pairs.length(claim) for claim in claims]
+        reader = self._model.reader
+        room = self._model.max_length - reader.pair_frame.size
+        lengths = [len(claim.input_ids) for claim in reader.pieces(claims)]
         if max(lengths) >= room:
             raise DataError(
                 "A class must leave room for the text beside it.",

@@ -66,7 +66,7 @@ class Reading:
         for text, spans_S2, true_S, hidden_S, ids, offsets in zip(
             texts, spans, true, hidden, *self.encode(texts), strict=True
         ):
-            row, found = np.array(ids, np.int64), np.array([_stripped(text, *span) for span in offsets])
+            row, found = np.array(ids, np.int64), np.array([stripped(text, *span) for span in offsets])
             place_S, kind_S = self._aligned(spans_S2, true_S, row, found)
             for i in np.flatnonzero(np.not_equal(hidden_S, true_S)):
                 start, end = spans_S2[i]
@@ -98,7 +98,7 @@ class Reading:
         return self.mask_token_id if counterpart < 0 else counterpart
 
 
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def stripped(text: str, start: int, end: int) -> tuple[int, int]:
     """The characters of a token without the space before it, which some tokenizers count to it."""
     while start < end and text[start].isspace():
         start += 1

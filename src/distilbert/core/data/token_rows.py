@@ -8,14 +8,10 @@ import numpy as np
 
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.data.collate import attention_mask, pad
-from distilbert.core.text import DistilBertTokenizerFast
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Array = np.ndarray[Any, np.dtype[Any]]
-
-#: Pairs that are tokenised at a time: their lists of numbers are larger than the arrays made of them.
-_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -96,40 +92,6 @@ class TokenRows:
         if self.starts is not None:
             given["sizes"] = np.diff(self.starts)[items]
         return given
-
-
-def tokenized(
-    tokenizer: DistilBertTokenizerFast,
-    firsts: Sequence[str],
-    seconds: Sequence[str] | None = None,
-    *,
-    max_length: int,
-) -> TokenRows:
-    """Texts, or pairs of them, a row each; of a pair that is too long the longer text is cut.
-
-    Raises:
-        ConfigError: a length without room for special tokens.
-        DataError: something that is not a text of valid Unicode.
-    """
-    if seconds is None:
-        texts = tokenizer.encode_texts(firsts, max_length=max_length)
-        return TokenRows(texts.input_ids, texts.dropped)
-    rows: list[Ids] = []
-    dropped: list[int] = []
-    begins: list[int] = []
-    for start in range(0, len(firsts), _CHUNK):
-        made = tokenizer(
-            list(firsts[start : start + _CHUNK]),
-            list(seconds[start : start + _CHUNK]),
-            truncation="longest_first",
-            max_length=max_length,
-            return_token_type_ids=True,
-            verbose=False,
-        )
-        rows += [np.array(ids, np.int32) for ids in made["input_ids"]]
-        dropped += made.dropped
-        begins += [len(types) - sum(types) for types in made["token_type_ids"]]
-    return TokenRows(rows, np.array(dropped, np.int64), np.array(begins, np.int64))
 
 
 def stacked(arrays: Sequence[Array]) -> Array:

@@ -5,25 +5,22 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.text.windows import windows
 from distilbert.errors import ConfigError
-
-#: Texts that are tokenised at a time.
-_CHUNK = 1024
 
 #: What a token has at least of a distribution, so that its logarithm is a number.
 _LEAST = 1e-30
 
-#: Special tokens of a row: before the question, between both, at the end.
-_SPECIAL = 3
+#: What stands in ``places`` for a token's text: special ones are before the question, between both, behind.
+_BEFORE, _BETWEEN, _BEHIND = -1, -2, -3
 
 
 def windows_of_contexts(
-    tokenizer: DistilBertTokenizerFast,
+    reader: Reader,
     questions: Sequence[str],
     contexts: Sequence[str],
     *,
@@ -33,11 +30,11 @@ def windows_of_contexts(
     """A row for each window of a context, behind its question.
 
     A question that is longer than half of a row is cut to that, and what is cut is counted. Each row's
-    ``places`` are [S, 3]: of each token its text (0 the question, 1 the context, -1 none, as of special ones)
-    and its characters ``[start, end)``.
+    ``places`` are [S, 3]: of each token its text (0 the question, 1 the context; special ones have numbers
+    below) and its characters ``[start, end)``.
 
     Args:
-        tokenizer: of the model.
+        reader: of the model.
         questions: one for each context.
         contexts: where they are asked about.
         max_length: of a row, in tokens.
@@ -46,16 +43,20 @@ def windows_of_contexts(
     Raises:
         ConfigError: a length without room for both.
     """
-    room = max_length - _SPECIAL
+    frame = reader.pair_frame
+    room = max_length - frame.size
     if room < 2:
         raise ConfigError(
             "A row must have room for a question and a context.",
             received=f"max_length={max_length}",
             remedy="Choose some hundreds, such as 384.",
         )
-    known = _tokenised(tokenizer, dict.fromkeys([*questions, *contexts]))
-    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    special = np.array([[-1, 0, 0]], np.int32)
+    distinct = list(dict.fromkeys([*questions, *contexts]))
+    known = dict(zip(distinct, reader.pieces(distinct), strict=True))
+    before, between, behind = (
+        np.array([[text, 0, 0]] * len(ids), np.int32).reshape(-1, 3)
+        for text, ids in zip((_BEFORE, _BETWEEN, _BEHIND), frame, strict=True)
+    )
     rows: list[Any] = []
     places: list[Any] = []
     dropped: list[int] = []
@@ -71,12 +72,13 @@ def windows_of_contexts(
             window.first for window in windows(len(ids), None, limit=left, stride=min(stride, left // 2))
         ]
         for start, end in spans:
-            rows.append(np.concatenate([[cls], asked, [sep], ids[start:end], [sep]]).astype(np.int32))
-            texts = [special, _of_text(0, where_asked), special, _of_text(1, where[start:end]), special]
-            places.append(np.concatenate(texts))
+            row: list[Any] = [frame.before, asked, frame.between, ids[start:end], frame.behind]
+            rows.append(np.concatenate(row).astype(np.int32))
+            own = (before, _of_text(0, where_asked), between, _of_text(1, where[start:end]), behind)
+            places.append(np.concatenate(own))
             dropped.append(lost if start == 0 else 0)
             of.append(number)
-            seconds.append(len(asked) + 2)
+            seconds.append(len(frame.before) + len(asked) + len(frame.between))
     return TokenRows(
         rows,
         np.array(dropped, np.int64),
@@ -142,7 +144,9 @@ def met_at_characters(
 def _same(theirs: Array, mine: Array, shift: int, *, end: bool) -> Array:
     """For each of a teacher's tokens the one of this model's row that holds its first, or last, character."""
     columns = np.zeros(len(theirs), np.int64)
-    columns[theirs[:, 0] == -1] = np.flatnonzero(mine[:, 0] == -1)  # special ones stand in one order
+    for special in (_BEFORE, _BETWEEN, _BEHIND):
+        # Of several in one place, as some families have, all have one counterpart.
+        columns[theirs[:, 0] == special] = np.flatnonzero(mine[:, 0] == special)[0]
     for text in (0, 1):
         own, other = np.flatnonzero(mine[:, 0] == text), theirs[:, 0] == text
         if not len(own):
@@ -154,20 +158,6 @@ def _same(theirs: Array, mine: Array, shift: int, *, end: bool) -> Array:
             at = np.searchsorted(mine[own, 2], characters, side="right")
         columns[other] = own[np.clip(at, 0, len(own) - 1)]
     return columns
-
-
-def _tokenised(tokenizer: DistilBertTokenizerFast, texts: Any) -> dict[str, tuple[Array, Array]]:
-    """The ids of each text, and the characters of each token, [S, 2]."""
-    known: dict[str, tuple[Array, Array]] = {}
-    todo = list(texts)
-    for start in range(0, len(todo), _CHUNK):
-        chunk = todo[start : start + _CHUNK]
-        made = tokenizer(
-            chunk, add_special_tokens=False, truncation=False, return_offsets_mapping=True, verbose=False
-        )
-        for text, ids, offsets in zip(chunk, made["input_ids"], made["offset_mapping"], strict=True):
-            known[text] = np.array(ids, np.int32), np.array(offsets, np.int32).reshape(-1, 2)
-    return known
 
 
 def _of_text(number: int, offsets: Array) -> Array:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.sources import Row
-from distilbert.core.data.token_rows import Array, TokenRows, tokenized
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import Examples, Field, Numbered, as_text, find, gather, known_columns
 from distilbert.core.tasks.metrics import Metric, accuracy
 from distilbert.core.tasks.whole_texts import MeetsAtTexts
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
 
 #: Columns of the question, of what it is asked about, of the options and of the right one, as they are
@@ -157,7 +157,7 @@ class MultipleChoice(MeetsAtTexts):
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
         """A row for each option: the context, then question and option; without a context the question, then
         it.
         """
@@ -166,7 +166,7 @@ class MultipleChoice(MeetsAtTexts):
             sizes.append(len(choices))
             firsts += [context or question] * len(choices)
             seconds += [f"{question} {choice}" if context and question else choice for choice in choices]
-        return tokenized(tokenizer, firsts, seconds, max_length=max_length).grouped(sizes)
+        return reader.rows(firsts, seconds, max_length=max_length).grouped(sizes)
 
     def answers(
         self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from distilbert.core import rules
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
@@ -16,7 +17,6 @@ from distilbert.core.tasks import squad
 from distilbert.core.tasks.context_windows import met_at_characters, pieces, windows_of_contexts
 from distilbert.core.tasks.examples import Examples, Field, Numbered, as_text, find, gather, known_columns
 from distilbert.core.tasks.metrics import Metric, mean_of
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -197,10 +197,10 @@ class QuestionAnswering:
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
         """A row for each window of a context, behind its question; no part of a context is cut."""
         return windows_of_contexts(
-            tokenizer,
+            reader,
             examples.columns["question"],
             examples.columns["context"],
             max_length=max_length,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from distilbert.core.config import EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.pooling import Normalize, Pooling
@@ -28,7 +29,6 @@ from distilbert.core.tasks.examples import (
 from distilbert.core.tasks.metrics import Metric, pearson, spearman
 from distilbert.core.tasks.regression import NUMBER_COLUMNS
 from distilbert.core.tasks.whole_texts import MeetsAtTexts
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError, DataError
 
 #: Columns of two texts that belong together, beside those of pairs.
@@ -204,13 +204,13 @@ class SentenceEmbedding(MeetsAtTexts):
 
     # How examples become rows, and vectors answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
         """An item for each example, of as many rows as it has texts."""
         names = _texts_of(examples)
         texts = [text for row in examples.rows(*names) for text in row]
         name = self.modules.default_prompt_name
         before = self.modules.prompts.get(name, "") if name else ""
-        ids, dropped, _ = tokenize(tokenizer, texts, self.modules, before=before, max_length=max_length)
+        ids, dropped, _ = tokenize(reader, texts, self.modules, before=before, max_length=max_length)
         return TokenRows(ids, dropped).grouped([len(names)] * len(examples))
 
     def answers(

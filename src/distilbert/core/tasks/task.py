@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 from distilbert.core.config import EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import Examples, Numbered
 from distilbert.core.tasks.metrics import Metric
-from distilbert.core.text import DistilBertTokenizerFast
 
 
 class Answered(Protocol):
@@ -64,8 +64,8 @@ class Task(Protocol):
     def targets(self, examples: Examples, rows: TokenRows, *, source: str) -> list[Array]:
         """What each item is to be told, of one number of axes; unknown where examples have no labels."""
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
-        """The items that examples become."""
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
+        """The items that examples become, as a model reads them."""
 
     def answers(
         self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None

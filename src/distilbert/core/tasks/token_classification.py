@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.sources import TEXT_COLUMNS
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
@@ -16,7 +17,6 @@ from distilbert.core.tasks.metrics import Metric, mean_accuracy, span_f1, span_p
 from distilbert.core.tasks.sequence_classification import matching_labels, refuse_unknown
 from distilbert.core.tasks.tags import WordSpan, have_spans, in_order, read_tags, spans, tags_of
 from distilbert.core.tasks.words import joined, split, windows_of_words
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.text.samples import is_text
 from distilbert.errors import ConfigError, DataError
 
@@ -175,9 +175,10 @@ class TokenClassification:
 
     # How examples become rows, and logits answers.
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
         """A row for each text, or several where it is long; nothing is cut."""
-        return windows_of_words(tokenizer, _words_of(examples), max_length=max_length)
+        pieces = reader.words(examples.columns["text"], _offsets_of(examples))
+        return windows_of_words(pieces, reader.frame, max_length=max_length)
 
     def answers(
         self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None
@@ -185,8 +186,7 @@ class TokenClassification:
         """What the logits [S, C] of each text's rows say."""
         assert rows is not None
         answers = []
-        texts, words = examples.columns["text"], _words_of(examples)
-        places = examples.columns.get("offsets") or [split(text).offsets for text in texts]
+        texts, words, places = examples.columns["text"], _words_of(examples), _offsets_of(examples)
         for text, own, offsets, likely in zip(
             texts, words, places, self._likely(logits, rows, [len(row) for row in words]), strict=True
         ):
@@ -312,6 +312,11 @@ class TokenClassification:
 def _words_of(examples: Examples) -> list[list[str]]:
     """The words of each text, as they were given or as the text is split."""
     return examples.columns.get("words") or [split(text).words for text in examples.columns["text"]]
+
+
+def _offsets_of(examples: Examples) -> list[list[tuple[int, int]]]:
+    """The characters of each word of each text."""
+    return examples.columns.get("offsets") or [split(text).offsets for text in examples.columns["text"]]
 
 
 def _words(value: Any) -> list[str] | None:

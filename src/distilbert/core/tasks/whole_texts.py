@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from distilbert.core.data.token_rows import Array, TokenRows, tokenized
+from distilbert.core.data.readers import Reader
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import DataError
 
 
@@ -38,12 +38,10 @@ class OfTexts(MeetsAtTexts):
         """Whether an example is one text."""
         return not self.pair
 
-    def encode(self, tokenizer: DistilBertTokenizerFast, examples: Examples, *, max_length: int) -> TokenRows:
+    def encode(self, reader: Reader, examples: Examples, *, max_length: int) -> TokenRows:
         """A row for each example."""
         refuse_single(examples, pair=self.pair)
-        return tokenized(
-            tokenizer, examples.columns["text"], examples.columns.get("text_b"), max_length=max_length
-        )
+        return reader.rows(examples.columns["text"], examples.columns.get("text_b"), max_length=max_length)
 
 
 def refuse_single(examples: Examples, *, pair: bool) -> None:

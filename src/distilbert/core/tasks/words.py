@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distilbert.core.data.readers import Frame, Span
 from distilbert.core.data.token_rows import TokenRows
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 
 #: A character that is written without spaces is a word; else letters, digits and marks together; else one
@@ -16,8 +16,6 @@ _IDEOGRAPHS = (
     "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+|[^\w\s]")
-
-Span = tuple[int, int]
 
 #: The share of a window that the next one repeats, so that no word stands at an edge in all of them.
 _SHARED = 0.25
@@ -45,58 +43,49 @@ def joined(words: Sequence[str]) -> tuple[str, list[Span]]:
     return " ".join(words), offsets
 
 
-def windows_of_words(
-    tokenizer: DistilBertTokenizerFast, texts: Sequence[Sequence[str]], *, max_length: int
-) -> TokenRows:
-    """Texts, given as words, as rows: a text that is too long becomes several, which share some words.
+def windows_of_words(texts: Sequence[Sequence[Sequence[int]]], frame: Frame, *, max_length: int) -> TokenRows:
+    """Texts as rows: a text that is too long becomes several, which share some words.
 
     Each row's ``places`` are [words, 2], columns of first pieces and the numbers of their words: of those
     words that this row answers for. Of the rows that hold a word it is the one in which it is farthest from
-    an edge. Words that the tokenizer makes nothing of stand in none.
+    an edge. Words without a token stand in none.
+
+    Args:
+        texts: the tokens of each text's words.
+        frame: the special tokens of a row.
+        max_length: of a row, in tokens.
 
     Raises:
         ConfigError: a length without room for a word.
     """
-    room = max_length - tokenizer.num_special_tokens_to_add()
+    room = max_length - frame.size
     if room < 1:
         raise ConfigError(
             "A row must have room for a word beside its special tokens.",
             received=f"max_length={max_length}",
-            remedy="Choose at least 3.",
+            remedy=f"Choose at least {frame.size + 1}.",
         )
-    distinct = list(dict.fromkeys(word for words in texts for word in words))
-    pieces = dict(zip(distinct, _pieces(tokenizer, distinct), strict=True))
     rows: list[Any] = []
     dropped: list[int] = []
     of: list[int] = []
     places: list[Any] = []
     for number, words in enumerate(texts):
         # Of a word that fills a row by itself the first pieces are kept: they are what its tag is read from.
-        ids = [pieces[word][:room] for word in words]
-        lost = sum(len(pieces[word]) for word in words) - sum(map(len, ids))
+        ids = [word[:room] for word in words]
+        lost = sum(map(len, words)) - sum(map(len, ids))
         spans = _spans([len(own) for own in ids], room)
         owners = _owners(spans, len(words))
         for window, (start, end) in enumerate(spans):
-            row, answered = [tokenizer.cls_token_id], []
+            row, answered = [*frame.before], []
             for word in range(start, end):
                 if ids[word] and owners[word] == window:
                     answered.append((len(row), word))
                 row += ids[word]
-            rows.append(np.array([*row, tokenizer.sep_token_id], np.int32))
+            rows.append(np.array([*row, *frame.behind], np.int32))
             places.append(np.array(answered, np.int64).reshape(-1, 2))
             dropped.append(lost if window == 0 else 0)
             of.append(number)
     return TokenRows(rows, np.array(dropped, np.int64), of=np.array(of, np.int64), places=places)
-
-
-def _pieces(tokenizer: DistilBertTokenizerFast, words: list[str]) -> list[list[int]]:
-    """The ids of each word."""
-    if not words:
-        return []
-    made: list[list[int]] = tokenizer(words, add_special_tokens=False, truncation=False, verbose=False)[
-        "input_ids"
-    ]
-    return made
 
 
 def _spans(sizes: Sequence[int], room: int) -> list[Span]:
