@@ -25,9 +25,7 @@ from distilbert import (
     shrink,
 )
 from distilbert.core.files import read_json
-from distilbert.core.teachers.targets import Targets
 from distilbert.errors import CheckpointError, ConfigError, DataError, TrainingError
-from distilbert.torch.label_findings import of_answers
 
 READING = LanguageModelling(
     steps=60, batch_size=16, micro_batch_size=16, max_length=32, min_length=3, learning_rate=3e-3, dropout=0.0
@@ -375,23 +373,10 @@ def test_a_teacher_whose_labels_are_called_by_each_others_names(folders: Path, t
     assert found(folders / "teacher") == []
     names = sorted(SUBJECTS)
     (finding,) = found(renamed(folders / "teacher", [*names[1:], names[0]], tmp_path / "rotated"))
-    assert "says food for sport, music for food, sport for music" in finding
+    assert "says food for sport, music for food, sport for music; so read" in finding
     assert "Correct id2label" in finding
     (finding,) = found(renamed(folders / "teacher", [names[1], names[0], names[2]], tmp_path / "swapped"))
-    assert "says food for music, music for food, and" in finding
-
-
-def test_a_teacher_that_knows_nothing_of_the_task() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 300)
-    guesses = rng.normal(size=(300, 3)).astype(np.float32)
-    (finding,) = of_answers(Targets.all_known(guesses), labels, ["a", "b", "c"])
-    assert "no better than to say the commonest label always" in finding.what
-    unknown = Targets(guesses, np.arange(300) < 10)
-    assert not list(of_answers(unknown, labels, ["a", "b", "c"])), "so few answers say nothing"
-    assert not list(of_answers(Targets.all_known(0 * guesses), labels, ["a", "b", "c"]))
-    guesses[np.arange(300), labels] += 1.0
-    assert not list(of_answers(Targets.all_known(guesses), labels, ["a", "b", "c"]))
+    assert "says food for music, music for food; so read" in finding
 
 
 def test_what_does_not_go_together(folders: Path, tmp_path: Path) -> None:

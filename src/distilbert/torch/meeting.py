@@ -14,7 +14,7 @@ from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.teachers.agreement import Answers, Told
-from distilbert.core.teachers.targets import Targets, Teacher, Teaching, Unasked
+from distilbert.core.teachers.targets import Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
 from distilbert.torch.foreign_tasks import open_as
 from distilbert.torch.predictor import Predictor
@@ -29,7 +29,6 @@ class Taught:
         lots: the examples that are learnt from: labelled ones, and unlabelled ones if there are any.
         rows: the pupil's items of each lot.
         soft: of each item of all lots the teacher's logits, or None without a teacher.
-        labelled: its answers to the labelled texts, where they have one label each.
         gold: its answers to what both are judged by, where it was asked.
         facts: of the teacher.
         account: what asking it came to.
@@ -38,7 +37,6 @@ class Taught:
     lots: list[Examples]
     rows: list[TokenRows]
     soft: list[Array] | None = None
-    labelled: Targets | None = None
     gold: Answers | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     account: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +88,7 @@ def taught(
         lots = [lots[0], *heard]
         soft = np.where(lessons.all.known[:, None], lessons.all.logits, np.float32(np.nan))
         rows = [pupil.rows(lot) for lot in lots]
-        return Taught(lots, rows, list(soft), lessons.labelled, lessons.gold, lessons.facts, lessons.account)
+        return Taught(lots, rows, list(soft), lessons.gold, lessons.facts, lessons.account)
     if not isinstance(teacher, str | Path) or (known_kind(Path(teacher)) and not Path(teacher).is_dir()):
         raise ConfigError(
             "Only single texts with one label each can be taught by what is no model.",

@@ -217,7 +217,7 @@ class QuestionAnswering:
         spans: list[list[tuple[float, int, int]]] = [[] for _ in range(len(examples))]
         nulls = np.full(len(examples), np.inf)
         for own, example, places in zip(logits, rows.of, rows.places, strict=True):
-            spans[example] += self._spans(own, places)
+            spans[example] += self.best_spans(own, places)
             nulls[example] = min(nulls[example], float(own[0, 0] + own[1, 0]))
         contexts = examples.columns["context"]
         return [
@@ -225,7 +225,7 @@ class QuestionAnswering:
             for context, found, null in zip(contexts, spans, nulls, strict=True)
         ]
 
-    def _spans(self, logits: Array, places: Array) -> list[tuple[float, int, int]]:
+    def best_spans(self, logits: Array, places: Array) -> list[tuple[float, int, int]]:
         """The best answers of one window: score, and characters of the context."""
         context = np.flatnonzero(places[:, 0] == 1)
         firsts, lasts = (context[np.argsort(-side[context], kind="stable")[:_TRIED]] for side in logits)
