@@ -1,5 +1,6 @@
 """A model that begins with nothing but a vocabulary and its sizes, and learns to tell hidden words."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from distilbert import DistilBertConfig, LanguageModelling, Pretrainer
 from distilbert.cli.main import main
 from distilbert.core.files import read_json
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.errors import ConfigError
+from distilbert.errors import CheckpointError, ConfigError
 
 SIZES = {"n_layers": 2, "dim": 32, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 32}
 RECIPE = LanguageModelling(
@@ -67,9 +68,26 @@ def test_the_command_does_the_same(words: Path, tmp_path: Path, capsys: pytest.C
     assert {name: config[name] for name in SIZES} == SIZES
     recipe = read_json(tmp_path / "out" / "distilbert.json")["recipe"]
     assert (recipe["learning_rate"], recipe["new_weights_rate"]) == (2e-4, 1.0)
+    assert main(f"{run} --tokenizer {words} {sizes} --recipe adapt --force".split()) == 0
+    recipe = read_json(tmp_path / "out" / "distilbert.json")["recipe"]
+    assert (recipe["learning_rate"], recipe["new_weights_rate"]) == (5e-5, 20.0), "what is asked for is taken"
     for wrong in (run, f"{run} --model {words} --tokenizer {words}", f"{run} --model {words} --layers 2"):
         assert main([*wrong.split(), "--force"]) == 2
     assert "A model that there is has its sizes." in capsys.readouterr().err
+
+
+def test_a_folder_without_weights(words: Path, tmp_path: Path) -> None:
+    """What is said names the way to a new model; of a folder whose weights are damaged it does not."""
+    with pytest.raises(CheckpointError, match=r"must hold config.json.*--tokenizer DIR and its sizes"):
+        Pretrainer(words, recipe=RECIPE).run(TEXTS, out=tmp_path / "out")
+    shutil.copytree(words.parent / "bert", tmp_path / "bare")
+    (tmp_path / "bare" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"or begin a new model: --tokenizer DIR and its sizes"):
+        Pretrainer(tmp_path / "bare", recipe=RECIPE).run(TEXTS, out=tmp_path / "out")
+    (tmp_path / "bare" / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError) as refused:
+        Pretrainer(tmp_path / "bare", recipe=RECIPE).run(TEXTS, out=tmp_path / "out")
+    assert "--tokenizer" not in str(refused.value)
 
 
 def test_a_vocabulary_that_the_sizes_have_no_room_for(words: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_text(parser)
     add_output(parser, what="the model")
     add_recipe(parser, LanguageModelling, default="adapt", without=[LOSSES])
+    parser.set_defaults(recipe=None)  # one that is asked for is taken, also of a new model
     add_run(parser)
     add_machine(parser)
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     from distilbert.torch.distill import Pretrainer
 
     new = _new_model(args)
+    args.recipe = args.recipe or ("default" if "config" in new else "adapt")
     recipe = read_recipe(args, LanguageModelling)
     pretrainer = Pretrainer(args.model, **new, recipe=recipe, device=args.device, progress=display.progress)
     texts = read_text(args)
@@ -92,8 +94,6 @@ def _new_model(args: argparse.Namespace) -> dict[str, Any]:
         )
     if args.tokenizer is None or args.model is not None:
         return {} if args.tokenizer is None else {"tokenizer": args.tokenizer}
-    if args.recipe == "adapt":  # of weights that were pretrained
-        args.recipe = "default"
     dim = given.setdefault("dim", 768)
     given.setdefault("n_heads", max(1, dim // 64))
     given.setdefault("hidden_dim", 4 * dim)

@@ -185,6 +185,12 @@ class Weights(AbstractContextManager["Weights"]):
         )
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights of a kind that is read, whole or not."""
+    names = (name for kind in _KINDS for name in (kind.whole, kind.index(None)))
+    return any(path.is_file() for name in names for path in folder.glob(name))
+
+
 def _published(file: SafetensorsFile) -> Reader:
     """A safetensors file under published names; its header says which framework's it has."""
     layout = file.metadata.get("format")

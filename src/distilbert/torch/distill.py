@@ -25,7 +25,8 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.errors import ConfigError
+from distilbert.core.weight_files import has_weights
+from distilbert.errors import CheckpointError, ConfigError
 from distilbert.torch.beginnings import of_folder, of_teacher
 from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.heads import MaskedLanguageModel
@@ -148,6 +149,10 @@ class Distiller(TextTrainer):
         return replace(job, new_weights=begun.new_weights)
 
 
+#: What a new model is begun with.
+_NEW = "--tokenizer DIR and its sizes, such as --layers 6 (config=DistilBertConfig(...), tokenizer=DIR)"
+
+
 class Pretrainer(TextTrainer):
     """Teaches a model to tell hidden words of a text; gives it the head for that where it has none.
 
@@ -176,8 +181,7 @@ class Pretrainer(TextTrainer):
             raise ConfigError(
                 "A model that learns is one that there is, or a new one of a configuration and a tokenizer.",
                 received=", ".join([*["model"] * (model is not None), *given]) or "none of these",
-                remedy="Give --model DIR; or for a new one --tokenizer DIR and its sizes, such as --layers 6 "
-                "(config=DistilBertConfig(...), tokenizer=DIR).",
+                remedy=f"Give --model DIR; or for a new one {_NEW}.",
             )
         super().__init__(recipe or ("default" if model is None else "adapt"), device, progress)
         self.model, self.config, self.tokenizer = model, config, tokenizer
@@ -194,8 +198,18 @@ class Pretrainer(TextTrainer):
                 model = masked_language_model(config).to(device)
         else:
             folder = local_folder(self.model)
-            config, tokenizer = open_folder(folder)
-            model, missing = open_language_model(folder, config, device=device)
+            try:
+                config, tokenizer = open_folder(folder)
+                model, missing = open_language_model(folder, config, device=device)
+            except CheckpointError as error:
+                if has_weights(folder):
+                    raise
+                raise CheckpointError(
+                    error.rule,
+                    received=error.received,
+                    remedy="Choose a folder that a training or saving command has written, or begin a new "
+                    f"model: {_NEW}.",
+                ) from None
         data = corpus_of(texts, tokenizer, config, self.recipe, self.progress)
         facts: dict[str, Any] = {"made_by": "pretrain", "new_weights": list(missing)}
         if self.model is None:
