@@ -63,8 +63,8 @@ class PeerTraining:
         self.model, told = own.from_pretrained(folder, **labels, output_loading_info=True)
         self.new_weights = frozenset((*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])))
 
-    def train(self) -> None:
-        """Learn for as many steps as the recipe says."""
+    def train(self) -> float:
+        """Learn for as many steps as the recipe says; the seconds that the Trainer says it took."""
         recipe, transformers = self.recipe, peer()
         steps = recipe.total_steps(len(self.rows))
         with tempfile.TemporaryDirectory() as place:
@@ -106,7 +106,7 @@ class PeerTraining:
                     trainer.train_dataset, batch_sampler=batches, collate_fn=self._batch
                 )
                 trainer.get_train_dataloader = lambda: loader
-            trainer.train()
+            return float(trainer.train().metrics["train_runtime"])
 
     def scores(self, judged: Examples, metrics: Sequence[str]) -> dict[str, float]:
         """What the model comes to by the same metrics as ours, in fp32."""
