@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(404, {"error": "no such address"})
 
     def _routes(self) -> list[tuple[str, Any]]:
-        name = r"((?:[^/]+/)?[^/]+)"
+        name, owned = r"((?:[^/]+/)?[^/]+)", "[^/]+/[^/]+"
         return [
             (rf"/api/models/{name}/revision/(.+)", self._info),
             (rf"/api/models/{name}/tree/(.+)", self._tree),
@@ -127,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             (rf"/api/models/{name}/commit/(.+)", self._commit),
             (rf"/api/models/{name}/branch/(.+)", self._branch),
             (rf"/api/models/{name}", self._info),
+            (rf"/api/(datasets/{owned})/revision/(.+)", self._info),
+            (rf"/api/(datasets/{owned})/tree/(.+)", self._tree),
+            (rf"/(datasets/{owned})/resolve/(refs/convert/parquet)/(.+)", self._resolve),
             (rf"/{name}/resolve/([^/]+)/(.+)", self._resolve),
             (r"/elsewhere/([0-9a-f]+)/(.+)", self._elsewhere),
         ]
@@ -158,9 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tree(self, name: str, revision: str) -> None:
         if repository := self._allowed(name):
+            if revision not in (*repository.branches, *repository.commits):
+                return self._refuse(404, "RevisionNotFound")
             files = repository.commits[repository.branches.get(revision, revision)]
             listed = [{"type": "file", "path": p, "size": len(c), "oid": "0"} for p, c in files.items()]
             self._answer(200, listed)
+        return None
 
     def _resolve(self, name: str, revision: str, file: str) -> None:
         if (repository := self._allowed(name, reading_files=True)) is None:

@@ -18,6 +18,7 @@ from typing import Any
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, read_table
+from distilbert.core.data.hub_tables import JUDGED
 from distilbert.core.data.texts import TextFiles
 from distilbert.core.files import write_atomically
 from distilbert.core.recipe import LanguageModelling
@@ -95,7 +96,7 @@ def _judge(args: argparse.Namespace, display: Display) -> None:
     place = _place(args.report)
     predictor = Predictor.open(args.model, device=args.device)
     task = predictor.task.name
-    data = read_table(args, args.data, task=task)
+    data = read_table(args, args.data, task=task, splits=JUDGED)
     ways: dict[str, Any] = {"device": args.device, "progress": display.progress}
     scores = evaluate(predictor, data, against=args.against, seed=args.seed, **ways)
     fitted = calibrate(args.model, data, **ways) if args.calibrate else None

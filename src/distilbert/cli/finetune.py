@@ -38,6 +38,7 @@ from distilbert.cli.tables import (
     read_unlabelled,
 )
 from distilbert.cli.teacher_flags import add_teacher, read_teacher
+from distilbert.core.data.hub_tables import JUDGED
 from distilbert.core.facts import read_facts
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
         return
     teacher = read_teacher(args)
     train = read_table(args, args.train, task=args.task)
-    judged = read_table(args, args.eval, task=train.task) if args.eval else None
+    judged = read_table(args, args.eval, task=train.task, splits=JUDGED) if args.eval else None
     unlabelled = read_unlabelled(args, train) if args.unlabelled else []
     finetuner = Finetuner(
         args.model,

@@ -1,6 +1,7 @@
 """Flags for tables of examples, for the commands that read them."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from distilbert.core.data.sources import known_kind, read_texts
@@ -8,7 +9,10 @@ from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import TASKS, read_examples, task_named
 
 #: What the files are, in a flag's help.
-KINDS = ".csv, .tsv, .jsonl, .conll, SQuAD's .json (also as .gz, .bz2, .xz, .zst) or .parquet"
+KINDS = (
+    ".csv, .tsv, .jsonl, .conll, SQuAD's .json (also as .gz, .bz2, .xz, .zst) or .parquet; a folder of "
+    "these, or of .txt files in a folder for each class; or a data set of the hub, as owner/name or glue/sst2"
+)
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +51,22 @@ def add_misplaced(parser: argparse.ArgumentParser) -> None:
 
 
 def read_table(
-    args: argparse.Namespace, path: str, *, task: str | None = None, labelled: bool = True
+    args: argparse.Namespace,
+    path: str,
+    *,
+    task: str | None = None,
+    labelled: bool = True,
+    splits: Sequence[str] = ("train",),
 ) -> Examples:
-    """A file's examples, from the columns that the flags name."""
+    """A table's examples, from the columns that the flags name."""
     columns = dict(getattr(args, "columns", {}))
     for name in ("text", "label") if labelled else ("text",):
         if given := getattr(args, f"{name}_column", None):
             columns[name] = given
     misplaced = getattr(args, "misplaced", "stop")
-    return read_examples(path, task=task, columns=columns, labelled=labelled, misplaced=misplaced)
+    return read_examples(
+        path, task=task, columns=columns, labelled=labelled, misplaced=misplaced, splits=splits
+    )
 
 
 def read_unlabelled(args: argparse.Namespace, train: Examples) -> Examples | list[str]:

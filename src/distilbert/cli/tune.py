@@ -16,6 +16,7 @@ from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine, seconds
 from distilbert.cli.recipe_flags import add_recipe, read_recipe
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, add_misplaced, add_task, read_table
+from distilbert.core.data.hub_tables import JUDGED
 from distilbert.core.files import write_atomically
 from distilbert.core.recipe import Finetuning
 from distilbert.core.search import spelled
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
 
     require_charts()
     train = read_table(args, args.train, task=args.task)
-    judged = read_table(args, args.eval, task=train.task) if args.eval else None
+    judged = read_table(args, args.eval, task=train.task, splits=JUDGED) if args.eval else None
     found = tune(
         args.model,
         train,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from distilbert.core.data.class_names import named, noted_names
 from distilbert.core.data.lines import COMPRESSIONS, MAX_LINE, Meter, numbered_lines
 from distilbert.errors import DataError, MissingExtraError
 
@@ -285,13 +286,13 @@ def _read_parquet(
         number = 0
         # Through a small buffer: else a row group's column is taken into memory whole.
         with pyarrow.parquet.ParquetFile(path, buffer_size=_PARQUET_BYTES) as file:
-            wanted = columns(file.schema_arrow.names)
+            wanted, names = columns(file.schema_arrow.names), noted_names(file.schema_arrow.metadata)
             size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
             with meter.over(path, lambda: size * number // rows):
                 for batch in file.iter_batches(_PARQUET_ROWS, columns=wanted):
                     for row in batch.to_pylist():
                         number += 1
-                        yield number, row
+                        yield number, named(row, names)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             "A .parquet file must be whole, and its texts UTF-8.",

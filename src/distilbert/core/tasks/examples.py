@@ -68,6 +68,27 @@ class Examples:
         return zip(*(self.columns.get(name, nothing) for name in names), strict=True)
 
 
+def joined(parts: Sequence[Examples], *, source: str) -> Examples:
+    """The examples of several sources as those of one.
+
+    Raises:
+        DataError: a source has other columns than the first.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for other in parts[1:]:
+        if set(other.columns) != set(first.columns):
+            raise DataError(
+                "Files that are read together must have the same columns.",
+                received=f"{', '.join(first.columns)} in {first.source}, and {', '.join(other.columns)} in "
+                f"{other.source}",
+                remedy="Make them alike, or read them one by one.",
+            )
+    columns = {name: [value for part in parts for value in part.columns[name]] for name in first.columns}
+    return Examples(first.task, columns, source)
+
+
 class Field(NamedTuple):
     """A column to be read: where from, what makes a value of a field, and what to say where it makes none.
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from distilbert.core.config import EncoderConfig
-from distilbert.core.data.annotated import read_annotated
-from distilbert.core.data.sources import Row, known_kind, read_rows, read_texts
+from distilbert.core.data.class_names import class_names, named
+from distilbert.core.data.sources import Row, known_kind, read_texts
+from distilbert.core.data.tables import Part, read_parts
 from distilbert.core.sentence_folders import has_modules
-from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.examples import Examples, joined
 from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.multiple_choice import MultipleChoice
@@ -45,17 +46,21 @@ def read_examples(
     columns: Mapping[str, str] | None = None,
     labelled: bool = True,
     misplaced: str = "stop",
+    splits: Sequence[str] = ("train",),
 ) -> Examples:
     """Examples of a task, from a .csv, .tsv, .jsonl, .parquet, .conll (.bio, .iob) or SQuAD's .json file.
 
     Args:
-        path: the file; all kinds but .parquet may be packed.
+        path: the file; all kinds but .parquet may be packed. Also a folder of such files; a folder that has
+            one of ``.txt`` files for each class, every file a text; or the name of a data set on the hub:
+            ``owner/name``, ``owner/name/subset``, ``glue/sst2``, with ``:split`` behind it or not.
         task: its name; None tells it from the columns.
         columns: names of the file's columns by the task's own names of them, such as ``{"text": "review"}``;
             the others are looked for under the usual names.
         labelled: False reads what is to be answered, without its answers.
         misplaced: what becomes of rows whose answer does not stand at its offset in the context: "drop"
             leaves them out, and counts them; "stop" has a training refuse them.
+        splits: of a data set on the hub, where its name says none: the first of these that there is.
 
     Raises:
         DataError: the file, a column or a field is missing or cannot be used; file and line are named.
@@ -68,11 +73,18 @@ def read_examples(
             remedy='Choose "stop" or "drop".',
         )
     if task == SentenceEmbedding.name and known_kind(Path(path)) == ".txt":
-        rows = list(enumerate(({"text": text} for text in read_texts(path)), start=1))
+        parts = [Part(str(path), list(enumerate(({"text": text} for text in read_texts(path)), start=1)))]
     else:
-        rows = list(read_annotated(Path(path)) or read_rows(path))
-    kind = task_named(task) if task else task_of_rows(rows, columns or {})
-    examples = kind.read(rows, source=str(path), columns=columns or {}, labelled=labelled)
+        parts = read_parts(path, splits=splits)
+    wanted = columns or {}
+    kind = task_named(task) if task else task_of_rows([row for part in parts for row in part.rows], wanted)
+    examples = joined(
+        [
+            kind.read(part.rows, source=part.source, columns=wanted, labelled=labelled, files=part.files)
+            for part in parts
+        ],
+        source=str(path),
+    )
     dropping = labelled and misplaced == "drop" and examples.task == QuestionAnswering.name
     return without_misplaced(examples) if dropping else examples
 
@@ -107,13 +119,17 @@ def as_examples(
                 remedy="Read them with their answers: read_examples(path)",
             )
         return table
-    rows = list(enumerate(table, start=1)) if not isinstance(table, str | bytes | Path) else []
+    rows: list[tuple[int, Any]] = []
+    if not isinstance(table, str | bytes | Path):
+        rows = list(enumerate(table, start=1))
     if not rows or not all(isinstance(row, dict) for _, row in rows):
         raise DataError(
             "Examples must be read from a file, or given as rows, each a dictionary.",
             received=f"a {type(table).__name__}" + ("" if rows else " without any"),
             remedy="Use distilbert.read_examples(path).",
         )
+    names = class_names(getattr(table, "features", None))
+    rows = [(number, named(row, names)) for number, row in rows]
     kind = task_named(task) if task else task_of_rows(rows, {})
     return kind.read(rows, source=source, columns={}, labelled=labelled, files=False)
 
