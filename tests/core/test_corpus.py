@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -245,6 +246,10 @@ def test_strings_are_known_by_what_they_say(tmp_path: Path, tokenizer: DistilBer
         "facts torn",
         "facts of a list",
         "ends of zeros",
+        "ids of zeros",
+        "ids with one other",
+        "sums gone",
+        "sums torn",
         "old format",
     ],
 )
@@ -256,16 +261,18 @@ def test_a_damaged_cache_is_made_again(
     made = open_corpus(text_file, tokenizer, **options)
     expected, folder = rows_of(made), made.folder
     what, _, how = damage.partition(" ")
-    path = folder / {"ids": "ids.bin", "ends": "ends.bin", "facts": "facts.json", "old": "facts.json"}[what]
+    path = folder / {"ids": "ids.bin", "ends": "ends.bin", "sums": "sums.json"}.get(what, "facts.json")
     content = path.read_bytes()
     if how == "gone":
         path.unlink()
     elif damage == "facts of a list":
         path.write_text("[]")
-    elif damage == "ends of zeros":
+    elif how == "of zeros":
         path.write_bytes(bytes(len(content)))
     elif damage == "old format":
-        path.write_bytes(content.replace(b'"format": 1', b'"format": 0'))
+        path.write_bytes(content.replace(b'"format": 2', b'"format": 1'))
+    elif how == "with one other":
+        path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
     else:
         path.write_bytes(content[:-3])
     with pytest.raises(DataError, match="must be whole"):
@@ -276,6 +283,31 @@ def test_a_damaged_cache_is_made_again(
     assert "tokenised again: what is kept is damaged" in caplog.text
     assert sum(calls) == 400
     assert os.listdir(tmp_path / "cache") == [again.fingerprint]
+
+
+def test_checksums_are_those_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a file was put together; of a large one some are looked at, the first and the last always."""
+    monkeypatch.setattr(caches, "_BLOCK", 10)
+    monkeypatch.setattr(caches, "_LOOKED_AT", 4)
+    content = np.random.default_rng(0).integers(0, 2**16, 60).astype("<u2")
+    with caches.Building(tmp_path, "one") as work:
+        for part in (content[:1], content[1:3], content[:0], content[3:31], content[31:]):
+            work.append("a.bin", part)
+        work.append("b.bin", content[:0])
+        folder = work.finish("made", {})
+    sums = json.loads((folder / "sums.json").read_text())
+    written = content.tobytes()
+    assert sums == {"a.bin": [zlib.crc32(written[i : i + 10]) for i in range(0, 120, 10)], "b.bin": []}
+    caches.verify(folder)
+    seen = []
+    for at in range(0, 120, 10):
+        (folder / "a.bin").write_bytes(written[:at] + b"0" + written[at + 1 :])
+        try:
+            caches.verify(folder)
+        except ValueError as error:
+            assert "a.bin is not as it was written" in str(error)  # noqa: PT017  # which of them raise is asked
+            seen.append(at // 10)
+    assert seen == [0, 3, 7, 11]
 
 
 def test_a_run_that_fails_leaves_nothing_of_it(tmp_path: Path, tokenizer: DistilBertTokenizerFast) -> None:

@@ -1,12 +1,15 @@
 """Where tokenised texts are kept, and how one gets there: whole, or not at all."""
 
 import errno
+import json
 import logging
 import os
 import secrets
 import shutil
 import tempfile
 import time
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +17,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from distilbert.errors import OutputError
+from distilbert.core.files import read_json
+from distilbert.errors import CheckpointError, OutputError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,12 @@ _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _ABANDONED_SECONDS = 24 * 3600
 
 _PARTIAL = ".partial-"
+
+#: Checksums of what was written: of each file, block by block.
+_SUMS = "sums.json"
+
+#: Bytes of a block, and how many blocks of a file are looked at when it is opened.
+_BLOCK, _LOOKED_AT = 2**20, 256
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path | None:
@@ -64,6 +74,7 @@ class Building:
     def __init__(self, root: Path | None, name: str) -> None:
         self._root = root
         self._files: dict[str, BinaryIO] = {}
+        self._sums: dict[str, list[int]] = defaultdict(list)
         self._finished = False
         self.temporary = root is None
         if root is not None:
@@ -88,10 +99,12 @@ class Building:
         with self._told():
             if name not in self._files:
                 self._files[name] = (self._folder / name).open("wb")
-            self._files[name].write(np.ascontiguousarray(array).data)
+            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            _sum(self._sums[name], self._files[name].tell(), content)
+            self._files[name].write(content)
 
     def finish(self, name: str, last: Mapping[str, bytes]) -> Path:
-        """Write the files that make it whole, and give it its place, which is returned.
+        """Write the files that make it whole, checksums too, and give it its place, which is returned.
 
         Where there is one already another run was first: then this one goes. What stood there and was not
         whole must have been removed.
@@ -99,7 +112,7 @@ class Building:
         with self._told():
             for file in self._files.values():
                 _settle(file)
-            for file_name, content in last.items():
+            for file_name, content in {_SUMS: json.dumps(self._sums).encode(), **last}.items():
                 with (self._folder / file_name).open("wb") as file:
                     file.write(content)
                     _settle(file)
@@ -131,6 +144,39 @@ class Building:
             yield
         except OSError as error:
             raise _unwritable(self._folder.parent, error) from error
+
+
+def verify(folder: Path) -> None:
+    """Hold the appended files of a folder against the checksums that were written with them.
+
+    Of a file of more than 256 MiB it is so many blocks of a MiB that are read, spread over all of it with
+    the first and the last among them: what replaced the whole file is seen, and a larger file costs no more.
+
+    Raises:
+        ValueError: a file is not as it was written, or there are no checksums.
+    """
+    try:
+        sums = read_json(folder / _SUMS)
+    except CheckpointError:
+        raise ValueError(f"no {_SUMS} that can be read") from None
+    for name, blocks in sums.items():
+        looked_at = np.unique(np.linspace(0, len(blocks) - 1, _LOOKED_AT).astype(np.int64)) if blocks else ()
+        with (folder / str(name)).open("rb") as file:
+            for number in looked_at:
+                file.seek(int(number) * _BLOCK)
+                if zlib.crc32(file.read(_BLOCK)) != blocks[number]:
+                    raise ValueError(f"{name} is not as it was written")
+
+
+def _sum(blocks: list[int], at: int, content: memoryview) -> None:
+    """Add what is written behind so many bytes to a file's checksums."""
+    done = 0
+    while done < len(content):
+        room = _BLOCK - (at + done) % _BLOCK
+        if room == _BLOCK:
+            blocks.append(0)
+        blocks[-1] = zlib.crc32(content[done : done + room], blocks[-1])
+        done += room
 
 
 def _settle(file: BinaryIO) -> None:

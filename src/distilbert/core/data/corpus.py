@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from distilbert.core.data.caches import Building, cache_folder
+from distilbert.core.data.caches import Building, cache_folder, verify
 from distilbert.core.data.cutting import Cutter, Parts, batches, ends_for
 from distilbert.core.data.texts import Source, TextFiles, texts_of
 from distilbert.core.progress import Progress, silent
@@ -34,7 +34,7 @@ Ids = np.ndarray[Any, np.dtype[np.int32]]
 Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Of the folder's files, and of how text is cut. Another one makes all that is kept anew.
-_FORMAT = 1
+_FORMAT = 2
 
 _IDS, _ENDS, _FACTS = "ids.bin", "ends.bin", "facts.json"
 _TYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "int32": np.dtype("<i4")}
@@ -52,6 +52,8 @@ C = TypeVar("C", bound="Corpus")
 
 class Corpus:
     """Sequences of tokens, each [CLS] … [SEP], on the disk; what is asked for is read.
+
+    Opening it holds its files against their checksums, of very large ones a part (see ``caches.verify``).
 
     Args:
         folder: a folder that ``open_corpus`` has made.
@@ -79,6 +81,7 @@ class Corpus:
             lengths = self.lengths
             if lengths.min() < 2 or self._ends[-1] != len(self._ids):
                 raise ValueError("ends that are none")
+            verify(folder)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 "The folder of a tokenised text must be whole.",
