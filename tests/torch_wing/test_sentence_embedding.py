@@ -195,8 +195,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(folders: Path, other_words: Path
 
 
 def test_from_files_to_vectors_by_commands(
-    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the report of an evaluation is written
     train = write_rows(tmp_path / "train.jsonl", together(40, seed=1))
     test = write_rows(tmp_path / "test.jsonl", TEST[:40])
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n")
