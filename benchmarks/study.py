@@ -1,6 +1,7 @@
 """What studies share: tasks at hand, fine-tuning under seeds, and scores that are kept one by one."""
 
 import gzip
+import hashlib
 import json
 import math
 import statistics
@@ -91,6 +92,13 @@ class Cells:
     def scores(self) -> dict[Cell, float]:
         return {cell: told["score"] for cell, told in self.found().items()}
 
+    def makings(self) -> dict[str, int]:
+        """Of how many different weights each variant's scores are: a model that was lost is made again."""
+        found: dict[str, set[str]] = {}
+        for (variant, _, _), told in self.found().items():
+            found.setdefault(variant, set()).add(told["weights"])
+        return {variant: len(weights) for variant, weights in found.items()}
+
 
 def fine_tuned(
     model: Path,
@@ -108,12 +116,18 @@ def fine_tuned(
     evaluation = run.facts["evaluation"]
     scores = {name: evaluation[name]["value"] for name in task.metric.split(" and ")}
     return {
+        "weights": fingerprint(model),
         "scores": scores,
         "score": statistics.mean(scores.values()),
         "rows": {"train": len(train), "judged": len(test)},
         "steps": run.facts["training"]["steps"],
         "seconds": run.facts["seconds"],
     }
+
+
+def fingerprint(model: Path) -> str:
+    """Of a model's weights."""
+    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()[:16]
 
 
 def scratch(folder: Path) -> "tempfile.TemporaryDirectory[str]":
