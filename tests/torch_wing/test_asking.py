@@ -1,17 +1,22 @@
 """A teacher that is asked once: what is kept is what it says, and students learn from it alike."""
 
 import json
+import multiprocessing
 import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from foreign_folders import write_foreign
 from small_files import sentences, write_teacher
 
 from distilbert import Distiller, LanguageModelling, ask
 from distilbert.core.data.answers import Answers
 from distilbert.errors import ConfigError, DataError, OutputError
+from distilbert.torch import asking
 from distilbert.torch.losses import answers_sum, distribution_sum
 
 RECIPE = LanguageModelling(
@@ -131,6 +136,98 @@ def test_folders_that_hold_no_answers(teacher: Path, asked: dict[int, Path], tmp
             (broken / file.name).write_bytes(content if file.name == name else file.read_bytes())
         with pytest.raises(DataError, match="Ask the teacher again"):
             Answers(broken)
+
+
+def ask_and_die(teacher: Path, out: Path, after: int, resume: bool) -> None:
+    """Ask in a process that kills itself when so many sequences are answered."""
+
+    def progress(stage: str, done: int, total: int | None, facts: object) -> None:
+        if stage == "ask the teacher" and done >= after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    asking._SETTLED_EVERY = 3
+    torch.set_num_threads(1)
+    options = {"recipe": RECIPE, "epochs": 3, "top": 4, "device": "cpu"}
+    ask(teacher, TEXTS, out=out, resume=resume, progress=progress, **options)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill")
+def test_killed_it_goes_on_and_comes_to_the_same(teacher: Path, tmp_path: Path) -> None:
+    options = {"recipe": RECIPE, "epochs": 3, "top": 4, "device": "cpu"}
+    ask(teacher, TEXTS, out=tmp_path / "whole", **options)
+    out, standing = tmp_path / "broken", tmp_path / "broken.checkpoints" / "step-00000000"
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    for after, settled in ((16, 0), (33, 24), (180, 168)):
+        process = context.Process(target=ask_and_die, args=(teacher, out, after, True))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert not out.exists()
+        noted = json.loads((standing / "run.json").read_text()) if settled else {"done": 0}
+        assert noted["done"] == settled, "the last try went on from where the one before was"
+    assert (standing / "words.bin").stat().st_size >= noted["files"]["words.bin"][0]
+    with pytest.raises(OutputError, match="must be resumed or given up"):
+        ask(teacher, TEXTS, out=out, **options)
+    with pytest.raises(ConfigError, match="another top than in"):
+        ask(teacher, TEXTS, out=out, resume=True, **{**options, "top": 5})
+    begun = []
+    ask(teacher, TEXTS, out=out, resume=True, progress=lambda stage, done, *_: begun.append(done), **options)
+    assert begun[-1] > min(done for done in begun[2:]) > 168
+    for name in ("words.bin", "logs.bin", "ends.bin", "answers.json"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["broken", "whole"], "nothing else is left"
+    assert sorted(os.listdir(out)) == sorted(os.listdir(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("damage", ["words of zeros", "ends cut", "notes torn", None])
+def test_what_is_left_damaged_is_asked_anew(
+    damage: str | None, teacher: Path, tmp_path: Path, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_SETTLED_EVERY", 2)
+    options = {"recipe": RECIPE, "epochs": 1, "top": 4, "device": "cpu"}
+    seen: list[int] = []
+
+    def progress(stage: str, done: int, total: int | None, facts: object) -> None:
+        if stage == "ask the teacher":
+            seen.append(done)
+            if seen == [8, 16, 24, 32, 40, 48] and not caplog.text:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(teacher, TEXTS, out=tmp_path / "out", progress=progress, **options)
+    folder = tmp_path / "out.checkpoints" / "step-00000000"
+    if damage is not None:
+        what, _, how = damage.partition(" ")
+        path = folder / {"words": "words.bin", "ends": "ends.bin", "notes": "run.json"}[what]
+        content = path.read_bytes()
+        path.write_bytes(bytes(len(content)) if how == "of zeros" else content[:-9])
+    seen.clear()
+    ask(teacher, TEXTS, out=tmp_path / "out", resume=True, progress=progress, **options)
+    assert seen[0] == (56 if damage is None else 8)
+    assert ("is damaged: the teacher is asked anew" in caplog.text) == (damage is not None)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_an_interrupted_run_left_can_be_given_up(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_SETTLED_EVERY", 1)
+    options = {"recipe": RECIPE, "epochs": 1, "device": "cpu"}
+
+    def progress(stage: str, done: int, total: int | None, facts: object) -> None:
+        if stage == "ask the teacher" and done == 48:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(teacher, TEXTS, out=tmp_path / "out", top=4, progress=progress, **options)
+    assert ask(teacher, TEXTS, out=tmp_path / "out", top=5, force=True, **options).top == 5
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_teacher_of_another_family_is_refused(tmp_path: Path) -> None:
+    place = write_foreign(tmp_path / "roberta", "roberta")
+    with pytest.raises(ConfigError, match=r"asked beforehand.*another family.*--vocabulary shared"):
+        ask(place, TEXTS, out=tmp_path / "out", recipe=RECIPE)
 
 
 def test_asking_writes_a_whole_folder_or_none(

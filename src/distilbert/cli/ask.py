@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_text(parser, what="what the students will read")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the answers")
+    parser.add_argument("--resume", action="store_true", help="go on with this run where it was interrupted")
+    parser.add_argument("--force", action="store_true", help="give up what an interrupted run left")
     add_recipe(parser, LanguageModelling, only=_ASKED)
     parser.add_argument("--epochs", type=int, help="ways of hiding words (as many as the recipe has epochs)")
     parser.add_argument("--top", type=int, default=32, help="words of each answer (%(default)s)")
@@ -47,6 +49,8 @@ def run(args: argparse.Namespace, display: Display) -> None:
         recipe=recipe,
         epochs=args.epochs,
         top=args.top,
+        force=args.force,
+        resume=args.resume,
         device=args.device,
         progress=display.progress,
     )

@@ -219,6 +219,17 @@ def _put(partial: Path, path: Path) -> None:
         shutil.rmtree(old)
 
 
+def put_in_place(folder: Path, path: str | Path) -> None:
+    """Give a folder that is complete its place, which must be new or empty.
+
+    Raises:
+        OutputError: ``path`` is taken, or cannot be written.
+    """
+    path = _resolved(Path(path))
+    refuse_taken(path, force=False)
+    _put(folder, path)
+
+
 def _exchanged(one: Path, other: Path) -> bool:
     """Whether two folders have changed places, in one step that no crash can halve; not every system can."""
     try:

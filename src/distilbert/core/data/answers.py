@@ -6,22 +6,29 @@ logarithms of their probabilities at the recipe's temperature and of the probabi
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from distilbert.core.copies import RUN_FILE
 from distilbert.core.files import read_json, unwritable, write_json
 from distilbert.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
 
 ANSWERS_FILE = "answers.json"
 
 Words = np.ndarray[Any, np.dtype[np.integer[Any]]]
 Logs = np.ndarray[Any, np.dtype[np.float16]]
 
-_WORDS, _LOGS, _ENDS = "words.bin", "logs.bin", "ends.bin"
+_WORDS, _LOGS, _ENDS = _FILES = ("words.bin", "logs.bin", "ends.bin")
 _FORMAT = 1
 
 
@@ -95,14 +102,21 @@ class Answers:
 class AnswerWriter:
     """Fills a folder with answers, sequence after sequence and epoch after epoch.
 
+    What is settled is on the disk: whatever ends the process, a writer of the same folder goes on from there.
+
     Args:
-        folder: an empty one.
+        folder: one to be made, or that a writer before has left; where nothing whole is left of it, it is
+            begun anew.
         top: words of each answer.
         epochs: ways of hiding words.
         vocab_size: of the teacher.
         facts: what is asked, of whom and how; ``Answers.facts`` later.
 
+    Attributes:
+        done: sequences whose answers are settled.
+
     Raises:
+        ConfigError: what is left are answers to something else.
         OutputError: from every method: there is no room.
     """
 
@@ -110,36 +124,100 @@ class AnswerWriter:
         self, folder: Path, *, top: int, epochs: int, vocab_size: int, facts: Mapping[str, Any]
     ) -> None:
         self._folder, self._type = folder, _word_type(vocab_size)
-        self._facts = {
-            **facts, "format": _FORMAT, "top": top, "epochs": epochs, "vocab_size": vocab_size,
-        }  # fmt: skip
-        self._ends: list[int] = []
+        given = {**facts, "format": _FORMAT, "top": top, "epochs": epochs, "vocab_size": vocab_size}
+        self._facts: dict[str, Any] = json.loads(json.dumps(given))
+        left = self._left()
+        self.done = int(left.get("done", 0))
+        self._sums: dict[str, list[int]] = {name: left.get("files", {}).get(name, [0, 0]) for name in _FILES}
+        self._end = 0
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
-        self._out: tuple[BinaryIO, ...] = tuple(
-            self._files.enter_context((self._folder / name).open("wb")) for name in (_WORDS, _LOGS)
-        )
+        with self._told():
+            if not self.done:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder.mkdir(parents=True)
+            self._out: dict[str, BinaryIO] = {}
+            for name, (size, _) in self._sums.items():
+                file = (self._folder / name).open("r+b" if self.done else "x+b")
+                self._out[name] = self._files.enter_context(file)
+                file.truncate(size)
+                file.seek(size)
+        if self.done:
+            self._end = int(np.fromfile(self._folder / _ENDS, "<i8")[-1])
         return self
 
     def add(self, words_TK: Words, logs_TK: Logs) -> None:
         """Further answers, in the order of what was asked."""
-        try:
-            self._out[0].write(words_TK.astype(self._type).tobytes())
-            self._out[1].write(logs_TK.astype("<f2").tobytes())
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
+        self._write(_WORDS, words_TK.astype(self._type).tobytes())
+        self._write(_LOGS, logs_TK.astype("<f2").tobytes())
 
     def add_counts(self, counts: Sequence[int]) -> None:
         """How many answers each of further sequences has."""
-        for count in counts:
-            self._ends.append((self._ends[-1] if self._ends else 0) + count)
+        ends = np.cumsum([self._end, *counts])[1:].astype("<i8")
+        self._end = int(ends[-1])
+        self._write(_ENDS, ends.tobytes())
+
+    def settle(self, done: int) -> None:
+        """Put on the disk what was added; ``done`` sequences have all of their answers."""
+        with self._told():
+            for file in self._out.values():
+                file.flush()
+                os.fsync(file.fileno())
+        write_json(self._folder / RUN_FILE, {"run": self._facts, "done": done, "files": self._sums})
+        self.done = done
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self._files.close()
+        with self._told() if kind is None else suppress(OSError):
+            self._files.close()
         if kind is None:
-            np.asarray(self._ends, "<i8").tofile(self._folder / _ENDS)
-            write_json(self._folder / ANSWERS_FILE, json.loads(json.dumps(self._facts)))
+            write_json(self._folder / ANSWERS_FILE, self._facts)
+        elif not self.done:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        with self._told():
+            self._out[name].write(content)
+        size, checksum = self._sums[name]
+        self._sums[name] = [size + len(content), zlib.crc32(content, checksum)]
+
+    def _left(self) -> dict[str, Any]:
+        """What a writer before has noted, where all of it is there; else nothing."""
+        if not (self._folder / RUN_FILE).is_file():
+            return {}
+        try:
+            noted = read_json(self._folder / RUN_FILE)
+            whole = all(_checksum(self._folder / name, *noted["files"][name]) for name in _FILES)
+            asked = dict(noted["run"])
+        except (OSError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            logger.warning("What is left in %s is damaged: the teacher is asked anew.", self._folder)
+            return {}
+        differing = [name for name in {**self._facts, **asked} if asked.get(name) != self._facts.get(name)]
+        if differing:
+            raise ConfigError(
+                "Only the run that was interrupted can be resumed.",
+                received=f"another {', '.join(sorted(differing)[:6])} than in {self._folder}",
+                remedy="Give it what it was given, or begin anew with --force (force=True).",
+            )
+        return dict(noted)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
+
+
+def _checksum(file: Path, size: int, checksum: int) -> bool:
+    """Whether the first bytes of a file are those that were noted."""
+    total, left = 0, int(size)
+    with file.open("rb") as stream:
+        while left and (block := stream.read(min(left, 2**20))):
+            total, left = zlib.crc32(block, total), left - len(block)
+    return not left and total == checksum
 
 
 def _word_type(vocab_size: int) -> "np.dtype[Any]":
