@@ -20,6 +20,7 @@ from measuring import peer
 from distilbert import Finetuning
 from distilbert.core.config import BertConfig
 from distilbert.core.data.collate import endless_batches
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.data.token_rows import Array, TokenRows, stacked
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import Examples
@@ -56,7 +57,7 @@ class PeerTraining:
         self.config, self.tokenizer = open_folder(folder)
         self.task.configure(self.config)
         self.max_length = min(recipe.max_length, self.config.max_position_embeddings)
-        self.rows = self.task.encode(self.tokenizer, known, max_length=self.max_length)
+        self.rows = self.task.encode(OwnReader(self.tokenizer), known, max_length=self.max_length)
         self.targets = self.task.targets(known, self.rows, source="the training data")
         own: Any = getattr(transformers, _CLASSES[self.task.head])
         labels = {"num_labels": self.config.num_labels, "problem_type": self.config.problem_type}

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from distilbert.core.search import Range, draw, space_of, spelled
 from distilbert.errors import ConfigError, MissingExtraError, OutputError, TrainingError
 from distilbert.report.tuning import trial_rows, tuning_page
 from distilbert.torch import tuning
+from distilbert.torch.pruning import pruning
 from distilbert.torch.tuning import RECIPE_FILE, TRIALS_FILE, Trial
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'distilbert[ray]'")
@@ -111,6 +113,28 @@ def test_a_search_that_was_interrupted_goes_on(
     assert (resumed.trials, resumed.recipe) == (whole.trials, whole.recipe)
     lines = (tmp_path / "halved" / TRIALS_FILE).read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == [0, 1, 2, 3]
+
+
+def test_trials_are_held_against_those_of_an_earlier_run() -> None:
+    """One that is behind is ended at its second look, which a scheduler that knows nothing lets go on."""
+    figures = [0.5, 0.6, 0.7, 0.8]
+    earlier = [Trial(n, {}, [0.1, 0.9 * figure, figure], figure) for n, figure in enumerate(figures)]
+
+    def decided(earlier: list[Trial], best: float, sign: float = 1.0) -> list[str]:
+        scheduler = pruning(earlier, sign=sign)
+        trial: Any = SimpleNamespace(trial_id="new")
+        scheduler.on_trial_add(None, trial)
+        return [
+            scheduler.on_trial_result(None, trial, {"training_iteration": look, "best": best})
+            for look in (1, 2)
+        ]
+
+    assert decided(earlier, 0.5) == ["CONTINUE", "STOP"]
+    assert decided([], 0.5) == ["CONTINUE", "CONTINUE"]
+    assert decided(earlier, 0.75) == ["CONTINUE", "CONTINUE"]
+    losses = [Trial(n, {}, [1.0, loss], loss) for n, loss in enumerate((0.2, 0.4, 0.6))]
+    assert decided(losses, -0.5, sign=-1.0) == ["CONTINUE", "STOP"]
+    assert decided(losses, -0.1, sign=-1.0) == ["CONTINUE", "CONTINUE"]
 
 
 def test_the_least_wins_where_it_is_the_best(

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from distilbert.core.files import make_folder, read_json, unwritable, write_json
 from distilbert.core.locks import locked
 from distilbert.core.output import new_folder
-from distilbert.errors import CheckpointError, OutputError
+from distilbert.errors import CheckpointError, ConfigError, OutputError
 
 #: What a copy says of the run: how far it was, and which run it is of.
 RUN_FILE = "run.json"
@@ -209,3 +209,32 @@ def fingerprint_of(*values: Any) -> str:
     for value in values:
         total = zlib.crc32(json.dumps(value, sort_keys=True, default=str).encode(), total)
     return f"{total:08x}"
+
+
+def refuse_another(what: str, differing: Sequence[str], *, place: Path) -> None:
+    """Refuse to go on with something that was given other things to do.
+
+    Args:
+        what: it is: a "run".
+        differing: the names of what differs.
+        place: where it was interrupted.
+
+    Raises:
+        ConfigError: anything does.
+    """
+    if differing:
+        raise ConfigError(
+            f"Only the {what} that was interrupted can be resumed.",
+            received=f"another {', '.join(differing[:6])} than in {place}",
+            remedy="Give it what it was given, or begin anew with --force (force=True).",
+        )
+
+
+def refuse_other_notes(what: str, file: Path, noted: Mapping[str, Any]) -> None:
+    """The same, by what it noted in a file when it began.
+
+    Raises:
+        ConfigError: something else is to be done now.
+    """
+    before = read_json(file)
+    refuse_another(what, [name for name in noted if before.get(name) != noted[name]], place=file.parent)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from distilbert.core.card import CARD_FILE, is_ours, write_card
-from distilbert.core.copies import Copies, claimed, fingerprint
+from distilbert.core.copies import Copies, claimed, fingerprint, refuse_another
 from distilbert.core.output import new_folder, refuse_taken
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
@@ -305,13 +305,7 @@ def _measured(job: Job, together: Alone, progress: Progress, keeper: RunKeeper |
 def _refuse_another_run(copies: Copies, noted: Mapping[str, Any], count: int) -> None:
     """Refuse to go on with a run that was given other things to do, or to other processes."""
     assert copies.found is not None
-    differing = sorted(_differing(copies.found.facts.get("run"), noted))
-    if differing:
-        raise ConfigError(
-            "Only the run that was interrupted can be resumed.",
-            received=f"another {', '.join(differing[:6])} than in {copies.found.folder}",
-            remedy="Give it what it was given, or begin anew with --force (force=True).",
-        )
+    refuse_another("run", sorted(_differing(copies.found.facts.get("run"), noted)), place=copies.found.folder)
     # Each process draws from a randomness of its own, of which a copy holds as many.
     had = copies.found.facts.get("processes", 1)
     if had != count:

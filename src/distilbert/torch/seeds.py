@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from distilbert.core import rules
 from distilbert.core.card import write_card
-from distilbert.core.copies import fingerprint_of
+from distilbert.core.copies import fingerprint_of, refuse_other_notes
 from distilbert.core.facts import read_facts
-from distilbert.core.files import FACTS_FILE, make_folder, read_json, write_json
+from distilbert.core.files import FACTS_FILE, make_folder, write_json
 from distilbert.core.output import new_folder, refuse_taken
 from distilbert.core.tasks.metrics import lower_is_better
 from distilbert.core.tasks.reading import Table, as_examples
@@ -141,14 +141,7 @@ def _begin(root: Path, noted: dict[str, Any], *, resume: bool, force: bool) -> N
             else "Move it, or choose another output folder.",
         )
     if there.is_file() and resume:
-        before = read_json(there)
-        differing = [name for name in noted if before.get(name) != noted[name]]
-        if differing:
-            raise ConfigError(
-                "Only the seeds that were interrupted can be resumed.",
-                received=f"another {', '.join(differing)} than in {root}",
-                remedy="Give them what they were given, or begin anew with --force (force=True).",
-            )
+        refuse_other_notes("set of seeds", there, noted)
         return
     if there.is_file():
         shutil.rmtree(root)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from distilbert.core import rules
-from distilbert.core.copies import fingerprint_of
-from distilbert.core.files import make_folder, read_json, write_atomically, write_json
+from distilbert.core.copies import fingerprint_of, refuse_other_notes
+from distilbert.core.files import make_folder, write_atomically, write_json
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.search import USUAL, described, draw, space_of
@@ -25,15 +25,10 @@ from distilbert.core.tasks.metrics import lower_is_better, require_metrics
 from distilbert.core.tasks.reading import Table, as_examples, task_named
 from distilbert.core.tasks.splitting import USUAL_SHARE, split
 from distilbert.errors import ConfigError, MissingExtraError, OutputError, TrainingError
+from distilbert.torch.pruning import WORST, pruning
 
 #: Files of a search's folder: what is searched, what was tried, and the best recipe.
 SEARCH_FILE, TRIALS_FILE, RECIPE_FILE = "search.json", "trials.jsonl", "recipe.toml"
-
-#: Looks before a trial may be ended, and how many times as many the best third of them goes on to.
-_GRACE, _RATIO = 2, 3
-
-#: What stands for a figure that there is none of.
-_WORST = -1e30
 
 
 @dataclass(frozen=True)
@@ -176,6 +171,7 @@ def tune(
     folder = Path(out).resolve()
     ended = _begin(folder, json.loads(json.dumps(noted)), resume=resume, force=force)
     place = str(Path(model).resolve()) if Path(model).exists() else str(model)
+    before, sign = list(ended.values()), -1.0 if lowest else 1.0
     left = [number for number in range(trials) if number not in ended]
     given = {
         "model": place,
@@ -183,7 +179,7 @@ def tune(
         "judged": judged,
         "recipe": base.facts(),
         "metric": metric,
-        "sign": -1.0 if lowest else 1.0,
+        "sign": sign,
         "device": device,
     }
 
@@ -197,7 +193,8 @@ def tune(
     if left:
         _run(
             {number: tried[number] for number in left}, given, note,
-            prune=prune, at_once=at_once, address=address, budget=budget, device=device,
+            scheduled=(lambda: pruning(before, sign=sign)) if prune else None,
+            at_once=at_once, address=address, budget=budget, device=device,
         )  # fmt: skip
     done = [ended[number] for number in sorted(ended)]
     if not any(trial.best is not None for trial in done):
@@ -229,14 +226,7 @@ def _begin(folder: Path, noted: dict[str, Any], *, resume: bool, force: bool) ->
             remedy="Add --resume (resume=True) to go on with it, or --force (force=True) to begin anew.",
         )
     if there.is_file() and resume:
-        before = read_json(there)
-        differing = [name for name in noted if before.get(name) != noted[name]]
-        if differing:
-            raise ConfigError(
-                "Only the search that was interrupted can be resumed.",
-                received=f"another {', '.join(differing)} than in {folder}",
-                remedy="Give it what it was given, or begin anew with --force (force=True).",
-            )
+        refuse_other_notes("search", there, noted)
         return _read_trials(folder / TRIALS_FILE)
     make_folder(folder)
     for name in ours:
@@ -266,7 +256,7 @@ def _run(
     given: Mapping[str, Any],
     note: Callable[[Trial], None],
     *,
-    prune: bool,
+    scheduled: Callable[[], Any] | None,
     at_once: int,
     address: str | None,
     budget: float | None,
@@ -281,7 +271,6 @@ def _run(
     import ray
     import torch
     from ray import tune as ray_tune
-    from ray.tune.schedulers import ASHAScheduler
 
     class Hearing(ray_tune.Callback):
         """Writes down what each trial came to."""
@@ -326,9 +315,6 @@ def _run(
         resources: dict[str, float] = {"cpu": cores}
         if device in ("auto", "cuda") and torch.cuda.is_available():
             resources["gpu"] = min(1.0, torch.cuda.device_count() / at_once)
-        scheduler = (
-            ASHAScheduler(max_t=10_000, grace_period=_GRACE, reduction_factor=_RATIO) if prune else None
-        )
         with tempfile.TemporaryDirectory(prefix="distilbert-tune-") as storage:
             shared = {**given, "scratch": storage, "threads": cores}
             run = ray_tune.with_parameters(_trial, given=shared, tried=dict(tried))
@@ -336,7 +322,7 @@ def _run(
                 ray_tune.with_resources(run, resources),
                 param_space={"trial": ray_tune.grid_search(list(tried))},
                 tune_config=ray_tune.TuneConfig(
-                    metric="best", mode="max", scheduler=scheduler, max_concurrent_trials=at_once,
+                    scheduler=scheduled and scheduled(), max_concurrent_trials=at_once,
                     time_budget_s=budget,
                 ),
                 run_config=ray_tune.RunConfig(
@@ -356,7 +342,7 @@ def _trial(config: dict[str, Any], *, given: dict[str, Any], tried: dict[int, An
     from distilbert.torch.finetune import Finetuner
 
     torch.set_num_threads(given["threads"])
-    best = _WORST
+    best = WORST
 
     def told(look: Mapping[str, float]) -> None:
         nonlocal best
