@@ -7,6 +7,7 @@ from distilbert.core.tasks.calibration import (
     MOST,
     Calibration,
     calibration_error,
+    fit_null_threshold,
     fit_temperature,
     fit_thresholds,
     reliability,
@@ -55,6 +56,27 @@ def test_no_other_temperature_is_likelier(several: bool) -> None:
     best = fit_temperature(decided)
     least = nll(decided, best)
     assert all(nll(decided, best * factor) > least for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2))
+
+
+def test_the_threshold_of_no_answer() -> None:
+    """Against all there are, by brute force; a step beyond the last where all are to be answered."""
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        margins = rng.integers(-5, 6, 30).astype(float)
+        margins[0] = np.inf  # nothing but that could be told, whatever the threshold
+        scores = rng.random((30, 2)).round(1)
+
+        def mean(threshold: float, margins: np.ndarray = margins, scores: np.ndarray = scores) -> float:
+            return float(np.where(margins > threshold, scores[:, 1], scores[:, 0]).mean())
+
+        found = fit_null_threshold(margins, scores)
+        halves = np.arange(-6.5, 7)
+        assert mean(found) == pytest.approx(max(map(mean, halves)))
+        assert not any(abs(one) < abs(found) - 0.5 and mean(one) == mean(found) for one in halves)
+    answered, unanswered = (np.tile(scores, (2, 1)) for scores in ([1.0, 0.0], [0.0, 1.0]))
+    assert fit_null_threshold(np.array([-1.0, 3.0]), answered) == 4.0
+    assert fit_null_threshold(np.array([-1.0, 3.0]), unanswered) == -2.0
+    assert fit_null_threshold(np.array([2.0, 4.0]), np.array([[1.0, 0.0], [0.0, 1.0]])) == 3.0
 
 
 def test_where_there_is_nothing_to_fit() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distilbert import read_examples
-from distilbert.core.tasks.examples import Examples, shared
+from distilbert.core.tasks.examples import Examples, shared, warn_of_repeated
 from distilbert.core.tasks.reading import TASKS, as_examples
 from distilbert.errors import ConfigError, DataError
 
@@ -222,6 +222,21 @@ def test_rows_that_two_tables_share() -> None:
     one = as_examples([{"text_a": a, "text_b": b, "label": a} for a, b in ("xy", "yx", "zz")])
     other = as_examples([{"text_a": a, "text_b": b, "label": "q"} for a, b in ("xy", "yy", "zz", "zz")])
     assert shared(one, other) == 3, "each row counts, whatever its label"
+
+
+def test_rows_that_a_table_has_twice(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"text": text, "label": label} for text, label in ("ab", "ac", "ab", "db", "xb")]
+    warn_of_repeated(as_examples(rows[2:], source="the table"))
+    assert caplog.text == ""
+    warn_of_repeated(as_examples(rows, source="the table"))
+    assert (
+        "2 of the 5 examples of the table have the texts of earlier ones; texts with several answers: 1."
+        in caplog.text
+    )
+    caplog.clear()
+    triplets = [{"anchor": "a", "positive": "b", "negative": other} for other in "xyx"]
+    warn_of_repeated(as_examples(triplets))
+    assert "1 of the 3 examples" in caplog.text, "one pair may stand beside several others"
 
 
 def test_the_files_of_public_sets(data_folder: Path) -> None:

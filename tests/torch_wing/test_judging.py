@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_files import sentences, write_table, write_teacher
-from task_files import several, tagged, write_rows
+from task_files import scored, several, tagged, write_rows
 
 from distilbert import (
     AutoModelForSequenceClassification,
@@ -108,6 +108,20 @@ def test_scores_of_a_training_are_those_of_before_its_thresholds(folders: Path) 
     assert evaluate(opened, several(100, seed=2))["macro_f1"]["value"] >= found["macro_f1"]["value"]
 
 
+def test_a_training_and_an_evaluation_say_the_same(folders: Path, tmp_path: Path) -> None:
+    """To the digit, whatever the training multiplied in."""
+    rows = scored(60, seed=2)
+    recipe = RECIPE.with_changes(steps=10, precision="bf16")
+    run = Finetuner(folders / "bert", recipe=recipe).run(
+        scored(60, seed=1), evaluate=rows, out=tmp_path / "m"
+    )
+    said = run.facts["evaluation"]
+    found = evaluate(tmp_path / "m", rows)
+    assert {name: found[name] for name in said} == said
+    rounded = evaluate(Predictor.open(tmp_path / "m", precision="bf16"), rows)
+    assert rounded["mean_squared_error"] != said["mean_squared_error"]
+
+
 def test_a_folder_is_calibrated_anew(folders: Path, tmp_path: Path) -> None:
     rows = subjects(200, seed=4)
     once = calibrate(shutil.copytree(folders / "good", tmp_path / "once"), rows)
@@ -131,13 +145,13 @@ def test_a_folder_is_calibrated_anew(folders: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_calibrated_and_what_is_damaged(folders: Path, tmp_path: Path) -> None:
-    scored = [{"text": f"ball {i}", "score": float(i)} for i in range(8)]
-    Finetuner(folders / "bert", recipe=RECIPE.with_changes(steps=1)).run(scored, out=tmp_path / "scored")
+    numbers = [{"text": f"ball {i}", "score": float(i)} for i in range(8)]
+    Finetuner(folders / "bert", recipe=RECIPE.with_changes(steps=1)).run(numbers, out=tmp_path / "scored")
     with pytest.raises(ConfigError, match="can be calibrated. Received: a model for regression"):
-        calibrate(tmp_path / "scored", scored)
-    assert "calibration" not in evaluate(tmp_path / "scored", scored)
+        calibrate(tmp_path / "scored", numbers)
+    assert "calibration" not in evaluate(tmp_path / "scored", numbers)
     with pytest.raises(ConfigError, match="is a folder, since it is written to. Received: your-name/model"):
-        calibrate("your-name/model", scored)
+        calibrate("your-name/model", numbers)
     folder = shutil.copytree(folders / "good", tmp_path / "damaged")
     facts = read_json(folder / "distilbert.json")
     for wrong in ({"temperature": 0}, {"temperature": "hot"}, [], {"thresholds": {"food": 2}}):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,18 @@ import torch
 from small_files import sentences, write_teacher
 from task_files import asked, choices, pairs, scored, several, tagged, write_rows
 
-from distilbert import Finetuner, Finetuning, LabelFile, Predictor, TextClassifier, evaluate, read_examples
+from distilbert import (
+    Finetuner,
+    Finetuning,
+    LabelFile,
+    Predictor,
+    TextClassifier,
+    calibrate,
+    evaluate,
+    read_examples,
+)
 from distilbert.core.files import read_json
+from distilbert.core.tasks.calibration import fit_null_threshold
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.errors import ConfigError, DataError
 
@@ -197,19 +208,40 @@ def test_answers_are_places_in_the_text(folders: Path) -> None:
 
 def test_a_threshold_for_no_answer(folders: Path, tmp_path: Path) -> None:
     """From far below to far above, every question has an answer, and none has."""
-    import shutil
-
     answered = []
     for threshold in (-1e5, 0.0, 1e5):
         folder = shutil.copytree(folders / "asked", tmp_path / f"{threshold:g}")
         facts = read_json(folder / "distilbert.json")
-        facts["task"]["null_threshold"] = threshold
+        # What was fitted goes before what the recipe said.
+        facts["task"]["null_threshold"] = -threshold
+        facts["calibration"]["null_threshold"] = threshold
         (folder / "distilbert.json").write_text(json.dumps(facts))
         answers = Predictor.open(folder).answers(
             [{key: row[key] for key in ("question", "context")} for row in asked(40, seed=2)]
         )
         answered.append(sum(bool(answer.answer) for answer in answers))
     assert answered[0] == 0 < answered[1] < 40 == answered[2]
+
+
+def test_no_answer_is_told_from_where_the_evaluation_says(folders: Path, tmp_path: Path) -> None:
+    rows = asked(100, seed=2)
+    facts = read_json(folders / "asked" / "distilbert.json")
+    found = facts["calibration"]
+    assert found["f1"]["before"] == facts["evaluation"]["f1"]["value"] <= found["f1"]["after"]
+    assert evaluate(folders / "asked", rows)["f1"]["value"] == pytest.approx(found["f1"]["after"])
+    assert calibrate(shutil.copytree(folders / "asked", tmp_path / "anew"), rows) == found
+    before = Predictor.open(folders / "asked").uncalibrated()
+    examples = before.task.read(list(enumerate(rows, start=1)), source="rows", columns={}, files=False)
+    items = before.rows(examples)
+    logits = before.item_logits(items)
+    margins, scores = before.task.null_margins(logits, examples, items)
+    assert found["null_threshold"] == pytest.approx(fit_null_threshold(margins, scores))
+    told = before.task.told(logits, examples, items)[:, 1]
+    assert told.tolist() == np.where(margins > 0, scores[:, 1], scores[:, 0]).tolist()
+    recipe = LEARNING.with_changes(steps=2, null_threshold=0.5)
+    fixed = Finetuner(folders / "bert", recipe=recipe).run(rows[:40], evaluate=rows, out=tmp_path / "fixed")
+    assert fixed.facts["task"]["null_threshold"] == 0.5
+    assert "calibration" not in fixed.facts, "what the recipe says is not fitted"
 
 
 def test_an_answer_that_is_not_at_its_offset(

@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="fit the temperature, and the thresholds of several labels, to these examples, and keep them in "
-        "the model's folder; the scores are those of before",
+        help="fit the temperature, and the thresholds of several labels or of having no answer, to these "
+        "examples, and keep them in the model's folder; the scores are those of before",
     )
     parser.add_argument("--report", metavar="FILE", help=f"the page to write ({_PAGE})")
     parser.add_argument("--max-length", type=int, help="tokens of a language model's sequences (128)")
@@ -107,7 +107,7 @@ def _judge(args: argparse.Namespace, display: Display) -> None:
     if "calibration" in scores:
         lines.append(f"Calibration error: {scores['calibration']['error']:.4f}")
     if fitted:
-        lines.append(f"Calibrated: {args.model} now divides its logits by {fitted['temperature']:.4f}.")
+        lines.append(f"Calibrated: {args.model} now {_does(fitted)}.")
     lines.append(f"The page to look at: {place}")
     display.result("\n".join(lines), {**scores, **({"calibrated": fitted} if fitted else {})})
     if display.json:
@@ -118,6 +118,12 @@ def _judge(args: argparse.Namespace, display: Display) -> None:
             break
     if "against" in scores:
         display.table(COMPARISON_COLUMNS, comparison_rows(scores["against"]))
+
+
+def _does(fitted: dict[str, Any]) -> str:
+    if "null_threshold" in fitted:
+        return f"tells no answer from {fitted['null_threshold']:.4f} above the best one on"
+    return f"divides its logits by {fitted['temperature']:.4f}"
 
 
 def _place(given: str | None) -> Path:

@@ -47,7 +47,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "questions": {
         "doc_stride": "tokens that neighbouring windows of a context share",
-        "null_threshold": "by how much having no answer must be likelier than the best one",
+        "null_threshold": "by how much having no answer must be above the best one (fitted to --eval)",
     },
     "hidden words": {
         "masking": "what is hidden together: token, word or span",

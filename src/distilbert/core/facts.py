@@ -40,5 +40,7 @@ def _check_calibration(calibration: Any) -> None:
         )
     if "temperature" in calibration:
         rules.number(1e-3, 1e3)("calibration.temperature", calibration["temperature"])
+    if "null_threshold" in calibration:
+        rules.number(-1e6, 1e6)("calibration.null_threshold", calibration["null_threshold"])
     for label, threshold in calibration.get("thresholds", {}).items():
         rules.number(1e-9, 1 - 1e-9)(f"calibration.thresholds of {label}", threshold)

@@ -113,7 +113,7 @@ _RULES: dict[str, Rule] = {
     "vector_loss": rules.one_of(("cosine", "error")),
     "pooling": rules.optional(rules.one_of(tuple(POOLINGS))),
     "doc_stride": rules.integer(0),
-    "null_threshold": rules.number(-1e6, 1e6),
+    "null_threshold": rules.optional(rules.number(-1e6, 1e6)),
     "class_weights": rules.one_of(("none", "balanced")),
     "eval_share": rules.optional(rules.number(0, 1, below=True)),
     "looks_per_epoch": _not_negative,
@@ -341,7 +341,7 @@ class Finetuning(Training):
         pooling: how states become a vector, instead of what the folder says.
         doc_stride: of questions: tokens that neighbouring windows of a context share.
         null_threshold: of questions that may have no answer: none is told where its score is above the best
-            answer's by more than this.
+            answer's by more than this. None fits it to the examples that are judged by; without such it is 0.
         class_weights: "balanced" weighs each label by one over its share of the answers, so that rare ones
             count as much as frequent ones (King and Zeng 2001); "none" counts all answers alike.
         eval_share: of the examples that are judged by and not learnt from, where no others are given; 0 is
@@ -370,7 +370,7 @@ class Finetuning(Training):
     vector_loss: str = "cosine"
     pooling: str | None = None
     doc_stride: int = 128
-    null_threshold: float = 0.0
+    null_threshold: float | None = None
     class_weights: str = "none"
     eval_share: float | None = None
     looks_per_epoch: float = 2.0

@@ -14,13 +14,19 @@ from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.facts import read_facts
 from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.progress import Progress, silent
-from distilbert.core.tasks.calibration import Calibration, calibration_error, reliability
+from distilbert.core.tasks.calibration import (
+    Calibration,
+    calibration_error,
+    fit_null_threshold,
+    reliability,
+)
 from distilbert.core.tasks.classes import class_table, confusion, entity_table
 from distilbert.core.tasks.comparison import compare
 from distilbert.core.tasks.decisions import Decisions, decisions
-from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.examples import Examples, warn_of_repeated
 from distilbert.core.tasks.metrics import RESAMPLES, Bootstrap, require_metrics
 from distilbert.core.tasks.mistakes import mistakes
+from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import Table, as_examples
 from distilbert.core.tasks.tags import have_spans
 from distilbert.core.tasks.token_classification import TokenClassification
@@ -67,6 +73,7 @@ def evaluate(
     predictor = model if isinstance(model, Predictor) else Predictor.open(model, device=device)
     rules.integer(0)("seed", seed)
     examples = as_examples(data, task=predictor.task.name, source="the evaluation data")
+    warn_of_repeated(examples)
     others = {}
     for number, other in enumerate(against, start=1):
         opened = other if isinstance(other, Predictor) else Predictor.open(other, device=device)
@@ -86,8 +93,8 @@ def evaluate(
 def calibrate(
     folder: str | Path, data: Table, *, device: str = "auto", progress: Progress = silent
 ) -> dict[str, Any]:
-    """Fit a folder's temperature, and its thresholds where several labels may be told, and keep them in its
-    ``distilbert.json``, in place of those that it had.
+    """Fit a folder's temperature, its thresholds where several labels may be told, or of questions that may
+    have no answer when none is told; and keep them in its ``distilbert.json``, in place of those it had.
 
     Args:
         folder: of a fine-tuned model, on this machine.
@@ -96,8 +103,8 @@ def calibrate(
         progress: told of every batch.
 
     Returns:
-        What the folder remembers: ``temperature``, ``thresholds``, and the calibration ``error`` before and
-        after, on these very ``rows``.
+        What the folder remembers: ``temperature``, ``thresholds`` or ``null_threshold``, and the calibration
+        ``error`` or the ``f1`` before and after, on these very ``rows``.
 
     Raises:
         CheckpointError: the folder is not a fine-tuned model's.
@@ -116,7 +123,7 @@ def calibrate(
     facts = judge(predictor, examples, progress=progress).calibration_facts()
     if facts is None:
         raise ConfigError(
-            "Only probabilities of labels, tags or options can be calibrated.",
+            "Only probabilities of labels, tags or options, and having no answer, can be calibrated.",
             received=f"a model for {predictor.task.name}, in {folder}",
             remedy="Use it as it is.",
         )
@@ -161,6 +168,8 @@ class Outcome:
 
     def calibration_facts(self) -> dict[str, Any] | None:
         """What is to be remembered of a calibration on these examples; None where there is nothing to fit."""
+        if isinstance(self.task, QuestionAnswering) and self.task.unanswerable:
+            return self._null_threshold()
         if self.decided is None:
             return None
         fitted = Calibration.fitted(self.decided, getattr(self.task, "labels", ()))
@@ -169,6 +178,16 @@ class Outcome:
             for temperature in (1.0, fitted.temperature)
         )
         return {**fitted.facts(), "rows": len(self.examples), "error": {"before": before, "after": after}}
+
+    def _null_threshold(self) -> dict[str, Any] | None:
+        """From where on a question has no answer; None where nothing else could be told of any."""
+        margins, scores = self.task.null_margins(self.logits, self.examples, self.items)
+        if not np.isfinite(margins).any():
+            return None
+        threshold = fit_null_threshold(margins, scores)
+        after = float(np.where(margins > threshold, scores[:, 1], scores[:, 0]).mean())
+        f1 = {"before": float(self.told[:, 1].mean()), "after": after}
+        return {**Calibration(null_threshold=threshold).facts(), "rows": len(margins), "f1": f1}
 
     def findings(self) -> dict[str, Any]:
         """Beyond the metrics: calibration, tables by label, and mistakes."""

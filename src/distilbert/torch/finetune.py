@@ -20,7 +20,7 @@ from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.class_weights import balanced
-from distilbert.core.tasks.examples import Examples, shared
+from distilbert.core.tasks.examples import Examples, shared, warn_of_repeated
 from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.tasks.question_answering import QuestionAnswering
@@ -165,25 +165,17 @@ class Finetuner:
         if evaluate is not None:
             require_metrics()
         known = as_examples(train, task=self.task, source="the training data")
+        warn_of_repeated(known)
         task = task_named(known.task).of(known)
         if isinstance(task, QuestionAnswering):
             recipe = self.recipe
-            task = replace(task, doc_stride=recipe.doc_stride, null_threshold=recipe.null_threshold)
+            task = replace(task, doc_stride=recipe.doc_stride, null_threshold=recipe.null_threshold or 0.0)
         if isinstance(task, SentenceEmbedding):
             task = self._embedding(task, known)
-        judged: Examples | None = None
         if evaluate is None:
             known, judged = self._held_out(known, task)
         else:
-            judged = as_examples(evaluate, task=task.name, source="the evaluation data")
-            task.truth(judged, source="the evaluation data")
-            if count := shared(known, judged):
-                logger.warning(
-                    "%d of the %d examples of %s are among the training data too: their scores are too good.",
-                    count,
-                    len(judged),
-                    judged.source,
-                )
+            judged = _to_judge_by(evaluate, known, task)
         more = _without_labels(unlabelled, task)
         if more is not None and self.teacher is None:
             raise ConfigError(
@@ -235,12 +227,17 @@ class Finetuner:
             "new_weights": list(new_weights),
         }
 
+        # As whoever opens the folder will: to the digit the same scores.
+        finished = replace(pupil, precision="fp32")
+
         def conclude() -> dict[str, Any]:
             found: dict[str, Any] = {"asked": dict(lessons.account)} if lessons.account else {}
             if judged is None:
                 return found
-            outcome = judge(pupil, judged, progress=self.progress)
-            if fitted := outcome.calibration_facts():
+            outcome = judge(finished, judged, progress=self.progress)
+            # A threshold that the recipe says is not fitted.
+            fixed = isinstance(task, QuestionAnswering) and self.recipe.null_threshold is not None
+            if not fixed and (fitted := outcome.calibration_facts()):
                 found["calibration"] = fitted
             options: dict[str, Any] = {"seed": self.recipe.seed, "progress": self.progress}
             found["evaluation"] = outcome.scores(**options)
@@ -281,7 +278,7 @@ class Finetuner:
                 told=self.on_look,
             ),
             finish,
-            concluding=lambda: 0.0 if judged is None else seconds_of(partial(judge, pupil), judged),
+            concluding=lambda: 0.0 if judged is None else seconds_of(partial(judge, finished), judged),
         )
 
     def _held_out(self, known: Examples, task: Task) -> tuple[Examples, Examples | None]:
@@ -332,6 +329,21 @@ class Finetuner:
         new_weights = (*missing, *(parameter.key for parameter in skipped))
         pupil = Predictor(model, tokenizer, task, longest, self.recipe.precision)
         return pupil, new_weights
+
+
+def _to_judge_by(table: Table, known: Examples, task: Task) -> Examples:
+    """The examples that are given for it; what they share is counted aloud."""
+    judged = as_examples(table, task=task.name, source="the evaluation data")
+    task.truth(judged, source="the evaluation data")
+    warn_of_repeated(judged)
+    if count := shared(known, judged):
+        logger.warning(
+            "%d of the %d examples of %s are among the training data too: their scores are too good.",
+            count,
+            len(judged),
+            judged.source,
+        )
+    return judged
 
 
 def _without_labels(table: Unlabelled, task: Task) -> Examples | None:

@@ -27,10 +27,13 @@ class Calibration:
     Attributes:
         temperature: that logits are divided by; no answer changes by it, only how sure it is.
         thresholds: by label, the probability from which on it is told, where several may be told.
+        null_threshold: of questions that may have no answer, by how much that must be above the best one to
+            be told; None leaves what the task says.
     """
 
     temperature: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    null_threshold: float | None = None
 
     def applied(self, logits: Sequence[Array]) -> Sequence[Array]:
         """Logits, divided by the temperature."""
@@ -41,6 +44,8 @@ class Calibration:
 
     def task(self, task: Any) -> Any:
         """The task, with these thresholds where it has such."""
+        if hasattr(task, "fitted_threshold"):
+            return replace(task, fitted_threshold=self.null_threshold)
         if not hasattr(task, "thresholds"):
             return task
         of_labels = tuple(self.thresholds.get(label, THRESHOLD) for label in task.labels)
@@ -48,12 +53,15 @@ class Calibration:
 
     def facts(self) -> dict[str, Any]:
         """What ``distilbert.json`` remembers."""
+        if self.null_threshold is not None:
+            return {"null_threshold": self.null_threshold}
         facts: dict[str, Any] = {"temperature": self.temperature}
         return {**facts, "thresholds": dict(self.thresholds)} if self.thresholds else facts
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        return cls(float(facts.get("temperature", 1.0)), facts.get("thresholds", {}))
+        null = facts.get("null_threshold")
+        return cls(float(facts.get("temperature", 1.0)), facts.get("thresholds", {}), null)
 
     @classmethod
     def fitted(cls, decisions: Decisions, labels: Sequence[str] = ()) -> Self:
@@ -63,6 +71,27 @@ class Calibration:
             return cls(temperature)
         found = fit_thresholds(decisions.truth, decisions.probabilities(temperature))
         return cls(temperature, dict(zip(labels, found, strict=True)))
+
+
+def fit_null_threshold(margins: Numbers, scores: Numbers) -> float:
+    """The threshold above which having no answer is told, so that the mean score is the greatest.
+
+    It lies halfway between the two margins that it parts, and a step beyond the last one where it parts none;
+    of several that are as good it is the one nearest to 0, where nothing would have been fitted.
+
+    Args:
+        margins: by how much having no answer is above the best one, [rows]; infinite where that is all.
+        scores: of telling the best answer, and of telling that there is none, [rows, 2].
+    """
+    known = np.isfinite(margins)
+    places, rows = np.unique(margins[known], return_inverse=True)
+    # Of each threshold, from below all margins to above them: what those up to it gain by being answered.
+    gained = np.zeros(len(places))
+    np.add.at(gained, rows, scores[known, 0] - scores[known, 1])
+    totals = np.concatenate([[0.0], np.cumsum(gained)])
+    between = np.concatenate([[places[0] - 1], (places[:-1] + places[1:]) / 2, [places[-1] + 1]])
+    best = np.flatnonzero(totals >= totals.max() - 1e-9)
+    return float(between[best[np.abs(between[best]).argmin()]])
 
 
 def fit_temperature(decisions: Decisions) -> float:

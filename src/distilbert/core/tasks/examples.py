@@ -1,13 +1,18 @@
 """Rows of a table as examples of a task: which columns are looked for, and what stands in them."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from distilbert.core.data.sources import Row, text_column
 from distilbert.core.text.samples import is_text
 from distilbert.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 #: Rows with the numbers of their lines.
 Numbered = Sequence[tuple[int, Row]]
@@ -247,6 +252,24 @@ def refuse_constant(examples: Examples, name: str, *, what: str) -> None:
 
 #: The texts of an example, which tell whether two are the same.
 _TEXTS = ("text", "text_b", "context", "question", "choices", "words")
+
+
+def warn_of_repeated(examples: Examples) -> None:
+    """Count aloud the examples that have the texts of an earlier one, and the texts with several answers."""
+    names = [name for name in (*_TEXTS, "negative") if name in examples.columns]
+    others = [name for name in examples.columns if name not in names]
+    # Of a million rows their sums alone stay in memory.
+    sums = np.array([[hash(repr(row)) for row in examples.rows(*part)] for part in (names, others)], np.int64)
+    texts = np.unique(sums[0])
+    if count := len(examples) - len(texts):
+        told = np.unique(np.unique(sums, axis=1)[0], return_counts=True)[1]
+        logger.warning(
+            "%d of the %d examples of %s have the texts of earlier ones; texts with several answers: %d.",
+            count,
+            len(examples),
+            examples.source,
+            np.count_nonzero(told > 1),
+        )
 
 
 def shared(one: Examples, other: Examples) -> int:

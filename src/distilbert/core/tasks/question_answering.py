@@ -77,12 +77,14 @@ class QuestionAnswering:
         null_threshold: no answer is told where its score is above the best answer's by more than this.
         doc_stride: tokens that neighbouring windows of a context share, and at most half a window.
         max_answer: tokens of the longest answer.
+        fitted_threshold: what goes before ``null_threshold``, fitted on data that was not learnt from.
     """
 
     unanswerable: bool = False
     null_threshold: float = 0.0
     doc_stride: int = 128
     max_answer: int = 30
+    fitted_threshold: float | None = None
 
     def __post_init__(self) -> None:
         rules.flag("unanswerable", self.unanswerable)
@@ -212,6 +214,34 @@ class QuestionAnswering:
     ) -> list[Answered]:
         """What the logits [2, S] of each question's windows say."""
         assert rows is not None
+        spans, nulls = self._found(logits, examples, rows)
+        contexts = examples.columns["context"]
+        return [
+            self._answer(context, found, null)
+            for context, found, null in zip(contexts, spans, nulls, strict=True)
+        ]
+
+    def null_margins(
+        self, logits: Sequence[Array], examples: Examples, rows: TokenRows
+    ) -> tuple[Array, Array]:
+        """By how much having no answer is above the best answer of each question, [rows], infinite where that
+        is all there is; and the F1 of telling that answer, and of telling none, [rows, 2].
+        """
+        spans, nulls = self._found(logits, examples, rows)
+        margins, scores = np.full(len(examples), np.inf), np.zeros((len(examples), 2))
+        given = zip(*(examples.columns[name] for name in ("context", "answers")), spans, nulls, strict=True)
+        for row, (context, answers, found, null) in enumerate(given):
+            truths = [answer.text for answer in answers]
+            scores[row, 1] = squad.f1("", truths)
+            if found:
+                best, start, end = max(found)
+                margins[row], scores[row, 0] = null - best, squad.f1(context[start:end], truths)
+        return margins, scores
+
+    def _found(
+        self, logits: Sequence[Array], examples: Examples, rows: TokenRows
+    ) -> tuple[list[list[tuple[float, int, int]]], Array]:
+        """The best answers of each question's windows, and what having none scores, the least of them."""
         assert rows.of is not None
         assert rows.places is not None
         spans: list[list[tuple[float, int, int]]] = [[] for _ in range(len(examples))]
@@ -219,11 +249,7 @@ class QuestionAnswering:
         for own, example, places in zip(logits, rows.of, rows.places, strict=True):
             spans[example] += self.best_spans(own, places)
             nulls[example] = min(nulls[example], float(own[0, 0] + own[1, 0]))
-        contexts = examples.columns["context"]
-        return [
-            self._answer(context, found, null)
-            for context, found, null in zip(contexts, spans, nulls, strict=True)
-        ]
+        return spans, nulls
 
     def best_spans(self, logits: Array, places: Array) -> list[tuple[float, int, int]]:
         """The best answers of one window: score, and characters of the context."""
@@ -251,7 +277,8 @@ class QuestionAnswering:
         told = [(score, context[start:end], start, end) for (start, end), score in best.items()]
         if self.unanswerable or not told:
             # As it counts beside the answers: above the best of them from the threshold on.
-            told.append((null - self.null_threshold, "", 0, 0))
+            threshold = self.null_threshold if self.fitted_threshold is None else self.fitted_threshold
+            told.append((null - threshold, "", 0, 0))
             told.sort(key=lambda answer: -answer[0])
         likely = np.exp(log_softmax(np.array([[score for score, *_ in told]])))[0]
         others = tuple(
@@ -300,11 +327,14 @@ class QuestionAnswering:
 
     def facts(self) -> dict[str, Any]:
         """What ``distilbert.json`` remembers of the task."""
-        return {"name": self.name, **asdict(self)}
+        known = asdict(self)
+        del known["fitted_threshold"]  # stands with the rest of the calibration
+        return {"name": self.name, **known}
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        return cls(**{field.name: facts[field.name] for field in fields(cls) if field.name in facts})
+        names = [field.name for field in fields(cls) if field.name != "fitted_threshold"]
+        return cls(**{name: facts[name] for name in names if name in facts})
 
     @classmethod
     def from_config(cls, config: EncoderConfig, facts: Mapping[str, Any], *, folder: object) -> Self:
