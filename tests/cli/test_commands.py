@@ -421,6 +421,20 @@ def test_refused_input_is_one_sentence_and_costs_nothing(
     assert snapshot(broken) == before
 
 
+def test_torchrun_is_told_why(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """As torch reads such a file, which it shows behind a traceback of its own."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    assert main(["info", "nowhere"]) == 2
+    failure = ProcessFailure(0, 1, 2, str(tmp_path / "error.json"))
+    assert f"traceback : {capsys.readouterr().err.removeprefix('distilbert: ').strip()}\n" in str(
+        ChildFailedError("distilbert", {0: failure})
+    )
+
+
 def test_a_disk_that_fills(here: Path, small_disk: object, capsys: pytest.CaptureFixture) -> None:
     assert main("shrink --teacher bert --layers 1 --out kept".split()) == 0
     before = snapshot(here / "kept")

@@ -4,13 +4,17 @@
 """
 
 import argparse
+import json
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
+from pathlib import Path
 from types import FrameType
 
 from distilbert import __version__
@@ -155,7 +159,16 @@ def _run(args: argparse.Namespace, display: Display) -> int:
         return args.command.run(args, display) or 0
     except DistilBertError as error:
         display.fail(str(error))
+        _tell_launcher(str(error))
         return 1 if isinstance(error, TrainingError) else 2
+
+
+def _tell_launcher(said: str) -> None:
+    """Leave word for torchrun, which ends with it, behind a traceback of its own."""
+    place = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if place:
+        with suppress(OSError):
+            Path(place).write_text(json.dumps({"message": said, "timestamp": int(time.time())}))
 
 
 def _start_torch(threads: int | None, display: Display) -> None:
