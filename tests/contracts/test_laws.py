@@ -1,6 +1,7 @@
 """The house's laws, each a reading of the sources that fails with the law's own sentence."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -165,3 +166,15 @@ def test_nothing_unpickles_or_trusts_code(path: Path) -> None:
             assert called not in {"eval", "exec", "torch.load", "pickle.load", "pickle.loads"}, called
         if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
             assert ast.unparse(node.value) == "False"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE.parents[1] / "benchmarks").glob("*.py")), ids=lambda path: path.name
+)
+def test_benchmarks_use_what_there_is(path: Path) -> None:
+    """They run for hours, and seldom: a name that has moved is to show before."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "distilbert":
+            module = importlib.import_module(node.module)
+            gone = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            assert not gone, f"{path.name} asks {node.module} for {', '.join(gone)}"
