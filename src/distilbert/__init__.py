@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
     from distilbert.core.trimming import trim as trim
+    from distilbert.engine.engine import Engine as Engine
+    from distilbert.engine.engine import load as load
+    from distilbert.engine.export import export as export
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.asking import ask as ask
     from distilbert.torch.auto import AutoModel as AutoModel
@@ -101,6 +104,7 @@ _HOMES = {
     "DistilBertTokenizerFast": "core.text",
     "Distiller": "torch.distill",
     "Embedder": "torch.embedder",
+    "Engine": "engine.engine",
     "Examples": "core.tasks",
     "Finetuner": "torch.finetune",
     "Finetuning": "core.recipe",
@@ -114,11 +118,13 @@ _HOMES = {
     "ZeroShot": "torch.zero_shot",
     "convert": "core.conversion",
     "label": "torch.labelling",
+    "load": "engine.engine",
     "pack": "core.data.packing",
     "read_examples": "core.tasks.reading",
     "calibrate": "torch.evaluate",
     "evaluate": "torch.evaluate",
     "evaluate_language_model": "torch.masked_evaluation",
+    "export": "engine.export",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",
     "ask": "torch.asking",

@@ -16,7 +16,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 #: What the core may import at module level, besides the standard library and itself.
 CORE_MAY = {"numpy", "tokenizers", "safetensors", "ml_dtypes"}
 WINGS = {"torch", "jax", "keras"}
-FRAMEWORKS = {"torch", "jax", "flax", "keras", "tensorflow", "transformers", "accelerate", "onnxruntime"}
+FRAMEWORKS = {
+    "torch", "jax", "flax", "keras", "tensorflow", "transformers", "accelerate", "onnxruntime", "openvino",
+}  # fmt: skip
 
 
 def name_of(path: Path) -> str:
@@ -68,7 +70,7 @@ def test_who_may_import_whom(path: Path) -> None:
     assert "transformers" not in {n.split(".")[0] for n in peer}, "the peer is no dependency"
     if room not in {"cli", "__main__.py"}:
         assert not any(n.startswith("distilbert.cli") for n in anywhere), "nobody imports the command line"
-    if room in {"cli", "report"} or (path.name == "__init__.py" and path.parent == SOURCE):
+    if room in {"cli", "engine", "report"} or (path.name == "__init__.py" and path.parent == SOURCE):
         wings = {n for n in at_import if n.split(".")[0] in FRAMEWORKS or n.startswith("distilbert.torch")}
         assert not wings, f"a wing is imported by the function that needs it: {wings}"
     if room in WINGS:

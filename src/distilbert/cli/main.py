@@ -25,6 +25,7 @@ from distilbert.cli import (
     doctor,
     embed,
     evaluate,
+    export,
     finetune,
     info,
     label,
@@ -44,7 +45,7 @@ from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
     quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, predict, embed, info,
-    train_tokenizer, trim, convert,
+    train_tokenizer, trim, convert, export,
 )  # fmt: skip
 
 #: Flags that a line on usage has room for.

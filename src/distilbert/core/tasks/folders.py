@@ -1,6 +1,5 @@
 """A fine-tuned folder, as whoever answers with it opens it: everything but the weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -66,7 +65,7 @@ class TaskFolder:
         facts = read_facts(folder)
         task: Task | None = None
         head = Head.SEQUENCE_CLASSIFICATION
-        if "task" in facts or has_modules(folder) or not _is_language_model(config.architectures):
+        if "task" in facts or has_modules(folder) or answers_a_task(config):
             task = task_of_folder(config, facts, folder=folder)
             head = task.head
         parameters = parameters_of(head, config)
@@ -86,5 +85,6 @@ class TaskFolder:
         return cls(folder, place, config, tokenizer, calibration.task(task), longest, calibration)
 
 
-def _is_language_model(architectures: Sequence[str] | None) -> bool:
-    return any("MaskedLM" in name or name.endswith("Model") for name in architectures or ())
+def answers_a_task(config: EncoderConfig) -> bool:
+    """Whether a configuration is of a model with a head that was fine-tuned, so far as it says."""
+    return not any("MaskedLM" in name or name.endswith("Model") for name in config.architectures or ())

@@ -1,0 +1,39 @@
+"""From what a model gives for rows to the logits of items, as tasks take them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distilbert.core.data.token_rows import Array, TokenRows
+from distilbert.core.parameters import Head
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
+from distilbert.errors import CheckpointError
+
+
+def row_logits(task: Any, found: Sequence[tuple[Array, ...]]) -> list[Array]:
+    """One array a row: [C], [E], [S, C], or of an answer's limits [2, S]."""
+    if task.head is Head.QUESTION_ANSWERING:
+        return [np.stack(own) for own in found]
+    return [own[0] for own in found]
+
+
+def item_logits(task: Any, logits: Sequence[Array], items: TokenRows) -> list[Array]:
+    """The logits of each item, out of those of its rows.
+
+    Raises:
+        CheckpointError: some are no numbers.
+    """
+    wrong = next((i for i, own in enumerate(logits) if not np.isfinite(own).all()), None)
+    if wrong is not None:
+        raise CheckpointError(
+            "What a model gives must be finite.",
+            received=f"something else for row {wrong}",
+            remedy="Restore the model's weights, or train it again with a lower learning rate.",
+        )
+    if items.starts is None:
+        return list(logits)
+    groups = [logits[start:end] for start, end in zip(items.starts[:-1], items.starts[1:], strict=True)]
+    if isinstance(task, SentenceEmbedding):
+        return [task.modules.finish(np.stack(group)) for group in groups]
+    return [np.concatenate(group) for group in groups]

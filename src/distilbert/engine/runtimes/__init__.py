@@ -1,0 +1,53 @@
+"""What computes a model: arrays in, arrays out. The arithmetic is that of libraries."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from distilbert.core.machine import usable_cores
+from distilbert.engine.model import Model
+from distilbert.engine.runtimes.runtime import Runtime
+from distilbert.errors import ConfigError, MissingExtraError
+
+#: By name: the class in the file of that name, the package that it needs, and the extra that installs it;
+#: in the order in which "auto" looks for them.
+RUNTIMES = {
+    "onnx": ("OnnxRuntime", "onnxruntime", "runtime"),
+    "openvino": ("OpenVino", "openvino", "openvino"),
+    "torch": ("Torch", "torch", "torch"),
+}
+
+
+def open_runtime(
+    model: Model, name: str = "auto", *, streams: int | None = None, threads: int | None = None
+) -> Runtime:
+    """A model, ready to compute.
+
+    Args:
+        model: what to compute.
+        name: one of ``RUNTIMES``; "auto" is the first of them that is installed.
+        streams: batches that are computed at once; None is one for each core.
+        threads: that share a batch; None deals the cores out among the streams.
+
+    Raises:
+        CheckpointError: the weights are damaged.
+        ConfigError: no such runtime.
+        MissingExtraError: it is not installed.
+    """
+    if name != "auto" and name not in RUNTIMES:
+        raise ConfigError(
+            f"A runtime is auto, or one of {', '.join(RUNTIMES)}.",
+            received=f"runtime={name!r:.40}",
+            remedy="Choose auto.",
+        )
+    if name == "auto":
+        name = next((known for known, (_, package, _) in RUNTIMES.items() if find_spec(package)), "onnx")
+    kind, package, extra = RUNTIMES[name]
+    if find_spec(package) is None:
+        raise MissingExtraError.of(extra, wanted=f"The runtime {name}", missing=package)
+    cores = usable_cores()
+    streams = streams or max(1, cores // (threads or 1))
+    threads = threads or max(1, cores // streams)
+    made: Any = getattr(import_module(f"distilbert.engine.runtimes.{name}"), kind)
+    opened: Runtime = made.open(model, streams=streams, threads=threads)
+    return opened

@@ -1,0 +1,99 @@
+"""Which rows are computed together."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from distilbert.engine.waiting import CALL_COSTS, Queue, Request, Row, Waiting
+
+
+def request(*lengths: int) -> Request:
+    return Request([Row(np.arange(length, dtype=np.int32)) for length in lengths])
+
+
+def lengths(group: list[Waiting]) -> list[int]:
+    return [len(waiting.row.ids) for waiting in group]
+
+
+def emptied(queue: Queue) -> list[list[int]]:
+    queue.close()
+    groups = []
+    while group := queue.take():
+        groups.append(lengths(group))
+    return groups
+
+
+def test_rows_of_one_length_go_together_and_the_oldest_first() -> None:
+    queue = Queue(budget=512)
+    queue.add(request(200, 10, 200, 10))
+    assert emptied(queue) == [[200, 200], [10, 10]]
+
+
+def test_no_group_is_beyond_the_budget_but_a_single_row() -> None:
+    queue = Queue(budget=128)
+    queue.add(request(*[40] * 7, 300))
+    assert emptied(queue) == [[40] * 3, [40] * 3, [40], [300]]
+
+
+def test_a_row_joins_while_its_padding_costs_less_than_a_call() -> None:
+    queue = Queue(budget=512)
+    queue.add(request(100, 100 - CALL_COSTS, 100 + CALL_COSTS + 1))
+    assert emptied(queue) == [[100, 100 - CALL_COSTS], [100 + CALL_COSTS + 1]]
+    queue = Queue(budget=512)
+    queue.add(request(20, 20, 20, 26))  # 26 would pad three rows by six
+    assert emptied(queue) == [[20, 20, 20], [26]]
+
+
+def test_ragged_rows_are_hardly_padded_and_none_is_lost() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.integers(3, 60, 4000).tolist()
+    queue = Queue(budget=512)
+    queue.add(request(*given))
+    groups = emptied(queue)
+    assert sorted(length for group in groups for length in group) == sorted(given)
+    places = sum(len(group) * max(group) for group in groups)
+    assert 1 - sum(given) / places < 0.03
+    assert all(len(group) * max(group) <= 512 for group in groups)
+    # In the order in which they come, the same rows are a third padding.
+    as_they_come = [given[i : i + 8] for i in range(0, len(given), 8)]
+    assert 1 - sum(given) / sum(len(group) * max(group) for group in as_they_come) > 0.3
+
+
+def test_few_rows_are_shared_among_those_who_are_free() -> None:
+    queue = Queue(budget=512)
+    taken: list[list[int]] = []
+
+    def take() -> None:
+        taken.append(lengths(queue.take()))
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while queue._taking < 2:
+        pass
+    queue.add(request(*[40] * 10))
+    for thread in threads:
+        thread.join()
+    assert sorted(map(len, taken)) == [5, 5]
+
+
+def test_what_is_cancelled_is_not_computed() -> None:
+    queue = Queue(budget=100)
+    unwanted, wanted = request(50, 50, 50, 50), request(50, 50)
+    queue.add(unwanted)
+    queue.add(wanted)
+    assert lengths(queue.take()) == [50, 50]
+    assert unwanted.cancel()
+    assert queue.tokens == 200
+    assert [waiting.request for waiting in queue.take()] == [wanted, wanted]
+    assert emptied(queue) == []
+    assert queue.tokens == 0
+
+
+def test_a_closed_queue_takes_nothing_more() -> None:
+    queue = Queue(budget=100)
+    queue.close()
+    assert queue.take() == []
+    with pytest.raises(RuntimeError, match="closed"):
+        queue.add(request(3))
