@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from distilbert.core import rules
+from distilbert.core.data.readers import OwnReader
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.folders import TaskFolder
@@ -93,6 +94,7 @@ class Engine(AbstractContextManager["Engine"]):
         self.task = opened.task
         self.on_long = check_on_long(on_long)
         self.tally = Tally()
+        self._reader = OwnReader(opened.tokenizer)
         count = rules.optional(rules.integer(1))
         self._settings = {
             "name": runtime,
@@ -246,7 +248,7 @@ class Engine(AbstractContextManager["Engine"]):
     def _lot(self, examples: Examples) -> _Lot:
         reading = read(
             self.task,
-            self.opened.tokenizer,
+            self._reader,
             examples,
             max_length=self.opened.max_length,
             on_long=self.on_long,
@@ -270,7 +272,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._scheduler = Scheduler(
             self._runtime,
             model,
-            pad_token_id=self.opened.tokenizer.pad_token_id,
+            pad_token_id=self._reader.pad_token_id,
             budget=self._budget,
             tally=self.tally,
         )

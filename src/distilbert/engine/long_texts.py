@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, Indices, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.sequence_classification import SequenceClassification
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.text.windows import windows
 from distilbert.engine.waiting import Row
 from distilbert.errors import ConfigError, DataError
@@ -67,7 +67,7 @@ def check_on_long(on_long: str) -> str:
 
 def read(
     task: Any,
-    tokenizer: DistilBertTokenizerFast,
+    reader: Reader,
     examples: Examples,
     *,
     max_length: int,
@@ -77,7 +77,7 @@ def read(
 
     Args:
         task: of the model.
-        tokenizer: of the model.
+        reader: the model's tokenizer, as tasks ask it.
         examples: what is to be answered.
         max_length: of a row, in tokens.
         on_long: one of ``ON_LONG``.
@@ -87,7 +87,7 @@ def read(
     """
     own_windows = task.head in (Head.TOKEN_CLASSIFICATION, Head.QUESTION_ANSWERING)
     whole = on_long == "window" and not own_windows
-    items = task.encode(tokenizer, examples, max_length=_WHOLE if whole else max_length)
+    items = task.encode(reader, examples, max_length=_WHOLE if whole else max_length)
     if on_long == "error":
         _refuse_long(items, examples, max_length)
     seconds = items.seconds if items.seconds is not None else np.zeros(len(items.input_ids), np.int64)
