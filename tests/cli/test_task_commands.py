@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from small_files import write_teacher
 from task_files import KINDS, asked, pairs, write_rows
 
+from distilbert import Predictor, calibrate, evaluate, read_examples
 from distilbert.cli.main import main
 
 
@@ -182,23 +183,40 @@ def test_what_comes_next_is_said_in_columns_that_are_read(here: Path, capsys: py
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "together"])
 def test_how_far_teacher_and_student_agree(kind: str, here: Path, capsys: pytest.CaptureFixture) -> None:
-    run = f"finetune --model bert --train {kind}.jsonl --eval {kind}.jsonl --teacher {kind} --steps 1 --quiet"
+    shutil.copytree(here / kind, here / "teacher")
+    if kind in ("several", "asked"):
+        calibrate(here / "teacher", read_examples(here / f"{kind}.jsonl"))
+    run = (
+        f"finetune --model bert --train {kind}.jsonl --eval {kind}.jsonl --teacher teacher --steps 1 --quiet"
+    )
     run += " --max-length 32 --precision fp32"
     assert main([*run.split(), "--out", "taught", "--report", "page.html"]) == 0
     found = json.loads((here / "taught" / "distilbert.json").read_text())["agreement"]
     said = capsys.readouterr().out
     metric = found["metric"]
-    for who, folder in (("teacher", kind), ("student", "taught")):
+    for who, folder in (("teacher", "teacher"), ("student", "taught")):
         assert main(["evaluate", "--model", folder, "--data", f"{kind}.jsonl", "--quiet", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)[metric]
-        # Thresholds that a folder was fitted with are none of what its student learns.
-        assert kind == "several" or found[f"{who}_{metric}"] == pytest.approx(told)
+        assert found[f"{who}_{metric}"] == pytest.approx(told), "each by the thresholds of its folder"
     assert ("agreement" in found) == (metric == "accuracy")
     for shown in (said, (here / "page.html").read_text()):
         assert "the student's share of that" in shown.replace("&#x27;", "'")
         form = ".1%" if metric == "accuracy" else ".3f"
         assert f"{found['student_' + metric]['value']:{form}}" in shown
     assert f"On 40 rows of {kind}.jsonl" in said
+
+
+@pytest.mark.parametrize("kind", ["several", "asked"])
+def test_beside_a_teacher_without_thresholds_none_are_fitted(kind: str, here: Path) -> None:
+    """Those of the student, fitted on these very rows, would make it look the better one."""
+    run = f"finetune --model bert --train {kind}.jsonl --eval {kind}.jsonl --teacher {kind} --steps 1 --quiet"
+    assert main([*run.split(), "--max-length", "32", "--precision", "fp32", "--out", "taught"]) == 0
+    found = json.loads((here / "taught" / "distilbert.json").read_text())["agreement"]
+    opened = Predictor.open(here / "taught")
+    rows = read_examples(here / f"{kind}.jsonl")
+    metric = found["metric"]
+    assert found[f"student_{metric}"] == pytest.approx(evaluate(opened.uncalibrated(), rows)[metric])
+    assert found[f"student_{metric}"] != pytest.approx(evaluate(opened, rows)[metric])
 
 
 def test_a_teacher_is_judged_by_its_labels_names(here: Path, capsys: pytest.CaptureFixture) -> None:

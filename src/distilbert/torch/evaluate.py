@@ -1,7 +1,7 @@
 """How good a fine-tuned model is on labelled examples, where it errs, and how it does beside others."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from distilbert.core.tasks.reading import Table, as_examples
 from distilbert.core.tasks.tags import have_spans
 from distilbert.core.tasks.token_classification import TokenClassification
 from distilbert.errors import ConfigError
+from distilbert.torch.foreign_tasks import Opened
 from distilbert.torch.predictor import Predictor
 
 #: Examples that say how long all of them take.
@@ -83,7 +84,8 @@ def evaluate(
     outcome = judge(predictor, examples, progress=progress)
     found = {**outcome.scores(seed=seed, progress=progress), **outcome.findings()}
     if others:
-        told = {name: _told_alike(predictor, other, examples, progress) for name, other in others.items()}
+        how: dict[str, Any] = {"stage": "evaluate", "progress": progress}
+        told = {name: told_alike(predictor.task, other, examples, **how) for name, other in others.items()}
         found["against"] = compare(
             outcome.truth, outcome.told, told, metrics=outcome.task.metrics, seed=seed, progress=progress
         )
@@ -152,6 +154,12 @@ class Outcome:
     logits: Sequence[Array]
     truth: Any
     told: Any
+
+    def told_by(self, facts: Mapping[str, Any]) -> Any:
+        """What would have been answered by a calibration, as ``distilbert.json`` remembers it."""
+        calibration = Calibration.from_facts(facts)
+        task = calibration.task(self.task)
+        return task.told(calibration.applied(self.logits), self.examples, self.items)
 
     @cached_property
     def decided(self) -> Decisions | None:
@@ -267,13 +275,13 @@ def refuse_incomparable(task: Any, other: Any) -> None:
         )
 
 
-def _told_alike(predictor: Predictor, other: Predictor, examples: Examples, progress: Progress) -> Any:
-    """What another model answers, in the order of the first one's labels."""
+def told_alike(task: Any, other: Opened, examples: Examples, *, stage: str, progress: Progress) -> Any:
+    """What a model answers as its folder says, thresholds too, in the order of a task's labels."""
     rows = other.rows(examples)
-    logits = other.calibration.applied(other.item_logits(rows, stage="evaluate", progress=progress))
-    task = other.task
-    if labels := getattr(task, "labels", ()):
-        order = [labels.index(label) for label in predictor.task.labels]
+    logits = other.calibration.applied(other.item_logits(rows, stage=stage, progress=progress))
+    own = other.task
+    if labels := getattr(own, "labels", ()):
+        order = [labels.index(label) for label in task.labels]
         logits = [row[..., order] for row in logits]
-        task = other.calibration.task(replace(task, labels=predictor.task.labels))
-    return task.told(logits, examples, rows)
+        own = other.calibration.task(replace(own, labels=task.labels))
+    return own.told(logits, examples, rows)

@@ -242,8 +242,9 @@ class Finetuner:
             options: dict[str, Any] = {"seed": self.recipe.seed, "progress": self.progress}
             found["evaluation"] = outcome.scores(**options)
             if lessons.gold is not None:
+                told = outcome.told_by(found.get("calibration", {}) if lessons.fitted else {})
                 found["agreement"] = agreement(
-                    outcome.truth, lessons.gold, outcome.told, metrics=task.metrics, **options
+                    outcome.truth, lessons.gold, told, metrics=task.metrics, **options
                 )
             return found
 

@@ -1,7 +1,7 @@
 """Teachers of a task of whichever family: those of others answer as our own do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks.calibration import Calibration
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.tasks.task import Task
@@ -61,12 +62,14 @@ class ForeignPredictor:
         reader: its tokenizer.
         task: what it is asked.
         precision: as in a recipe.
+        calibration: none.
     """
 
     model: _TaskModel
     reader: ForeignTokenizer
     task: Any
     precision: str = "fp32"
+    calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
     def open(

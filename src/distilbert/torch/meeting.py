@@ -16,6 +16,7 @@ from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.teachers.agreement import Answers, Told
 from distilbert.core.teachers.targets import Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
+from distilbert.torch.evaluate import told_alike
 from distilbert.torch.foreign_tasks import open_as
 from distilbert.torch.predictor import Predictor
 from distilbert.torch.task_teachers import open_teacher
@@ -30,6 +31,7 @@ class Taught:
         rows: the pupil's items of each lot.
         soft: of each item of all lots the teacher's logits, or None without a teacher.
         gold: its answers to what both are judged by, where it was asked.
+        fitted: whether those follow thresholds that its folder has; then the pupil's own follow its.
         facts: of the teacher.
         account: what asking it came to.
     """
@@ -38,6 +40,7 @@ class Taught:
     rows: list[TokenRows]
     soft: list[Array] | None = None
     gold: Answers | None = None
+    fitted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     account: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,7 +91,7 @@ def taught(
         lots = [lots[0], *heard]
         soft = np.where(lessons.all.known[:, None], lessons.all.logits, np.float32(np.nan))
         rows = [pupil.rows(lot) for lot in lots]
-        return Taught(lots, rows, list(soft), lessons.gold, lessons.facts, lessons.account)
+        return Taught(lots, rows, list(soft), lessons.gold, facts=lessons.facts, account=lessons.account)
     if not isinstance(teacher, str | Path) or (known_kind(Path(teacher)) and not Path(teacher).is_dir()):
         raise ConfigError(
             "Only single texts with one label each can be taught by what is no model.",
@@ -123,9 +126,7 @@ def _by_model(
 
     gold = None
     if judged is not None:
-        own, logits = said(judged)
-        # Where no labels stand in another order, it answers with its own settings.
-        gold = Told((task if order else opened.task).told(logits, judged, own))
+        gold = Told(told_alike(task, opened, judged, stage="ask the teacher", progress=progress))
     soft, lost = [], 0
     for lot, items in zip(lots, rows, strict=True):
         own, logits = said(task.asked(lot, items))
@@ -133,4 +134,4 @@ def _by_model(
         lost += int(np.count_nonzero(own.dropped))
     silent_of = sum(not np.isfinite(item).any() for item in soft)
     facts = {"kind": "fine-tuned model", "cut_to_max_length": lost, "unanswered": silent_of}
-    return Taught(lots, rows, soft, gold=gold, facts=facts)
+    return Taught(lots, rows, soft, gold, opened.calibration.decides, facts)

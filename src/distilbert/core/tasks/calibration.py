@@ -35,6 +35,11 @@ class Calibration:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     null_threshold: float | None = None
 
+    @property
+    def decides(self) -> bool:
+        """Whether answers are others by it, and not only how sure they are."""
+        return bool(self.thresholds) or self.null_threshold is not None
+
     def applied(self, logits: Sequence[Array]) -> Sequence[Array]:
         """Logits, divided by the temperature."""
         if self.temperature == 1.0:
