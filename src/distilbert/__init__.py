@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from distilbert.engine.engine import Engine as Engine
     from distilbert.engine.engine import load as load
     from distilbert.engine.export import export as export
+    from distilbert.engine.pipelines import pipeline as pipeline
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.asking import ask as ask
     from distilbert.torch.auto import AutoModel as AutoModel
@@ -120,6 +121,7 @@ _HOMES = {
     "label": "torch.labelling",
     "load": "engine.engine",
     "pack": "core.data.packing",
+    "pipeline": "engine.pipelines",
     "read_examples": "core.tasks.reading",
     "calibrate": "torch.evaluate",
     "evaluate": "torch.evaluate",

@@ -193,7 +193,7 @@ def test_odd_texts_have_answers(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused_in_its_place(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distilbert.engine.engine._LOT", 32)
+    monkeypatch.setattr("distilbert.engine.ahead.LOT", 32)
     texts = asked("sequence-classification", 200)
     texts[5] = "\ud800"
     texts[170] = None
@@ -214,7 +214,7 @@ def test_what_cannot_be_read_is_refused_in_its_place(folders: Any, monkeypatch: 
 
 def test_an_iterator_is_answered_as_it_comes(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more is read ahead than a bounded number of texts, and none is kept."""
-    monkeypatch.setattr("distilbert.engine.engine._LOT", 16)
+    monkeypatch.setattr("distilbert.engine.ahead.LOT", 16)
     read = 0
 
     def endless() -> Any:

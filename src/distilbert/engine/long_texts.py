@@ -1,8 +1,7 @@
 """Examples as rows that a model has room for: long texts in windows, cut, or refused.
 
-Words and contexts are read in windows by their own tasks. A text that is answered as a whole is read in
-windows that share a quarter, and what is said of them is averaged, each counting as many times as it has
-tokens: probabilities where there are labels, else what the model gives.
+Words and contexts are read in windows by their own tasks; a text that is answered as a whole, by
+``long_rows``.
 """
 
 from collections.abc import Sequence
@@ -12,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from distilbert.core.data.readers import Reader
-from distilbert.core.data.token_rows import Array, Indices, TokenRows
+from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
-from distilbert.core.reference import log_softmax
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.sequence_classification import SequenceClassification
-from distilbert.core.text.windows import windows
+from distilbert.engine.long_rows import Mean, Windows, in_windows, mean_of_one, mean_of_several, plain_mean
 from distilbert.engine.waiting import Row
 from distilbert.errors import ConfigError, DataError
 
@@ -26,7 +24,7 @@ from distilbert.errors import ConfigError, DataError
 ON_LONG = ("window", "truncate", "error")
 
 #: A row as long as any text.
-_WHOLE = 2**31 - 1
+WHOLE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -36,16 +34,14 @@ class Reading:
     Attributes:
         items: what the task made of them; of texts that are read in windows, the whole rows.
         rows: what the model reads.
-        owners: where some are windows, which row of ``items`` each is of, [rows].
-        weights: likewise, the tokens of each.
+        windows: of rows, where they are read in such.
         cut: texts that lost some of their tokens.
         windowed: texts in several windows.
     """
 
     items: TokenRows
     rows: list[Row]
-    owners: Indices | None
-    weights: Indices | None
+    windows: Windows | None
     cut: int
     windowed: int
 
@@ -65,13 +61,14 @@ def check_on_long(on_long: str) -> str:
     return on_long
 
 
+def rows_of(items: TokenRows) -> list[Row]:
+    """What a model reads of items."""
+    seconds = np.zeros(len(items.input_ids), np.int64) if items.seconds is None else items.seconds
+    return [Row(ids, int(second)) for ids, second in zip(items.input_ids, seconds, strict=True)]
+
+
 def read(
-    task: Any,
-    reader: Reader,
-    examples: Examples,
-    *,
-    max_length: int,
-    on_long: str = "window",
+    task: Any, reader: Reader, examples: Examples, *, max_length: int, on_long: str = "window"
 ) -> Reading:
     """Examples as rows.
 
@@ -87,100 +84,45 @@ def read(
     """
     own_windows = task.head in (Head.TOKEN_CLASSIFICATION, Head.QUESTION_ANSWERING)
     whole = on_long == "window" and not own_windows
-    items = task.encode(reader, examples, max_length=_WHOLE if whole else max_length)
+    items = task.encode(reader, examples, max_length=WHOLE if whole else max_length)
+    if whole:
+        found = in_windows(rows_of(items), max_length)
+        return Reading(items, found.rows, found, found.cut, found.windowed)
+    several = 0 if items.of is None else int(np.count_nonzero(np.bincount(items.of) > 1))
     if on_long == "error":
-        _refuse_long(items, examples, max_length)
-    seconds = items.seconds if items.seconds is not None else np.zeros(len(items.input_ids), np.int64)
-    rows = [Row(ids, int(second)) for ids, second in zip(items.input_ids, seconds, strict=True)]
-    cut = int(np.count_nonzero(items.dropped))
-    if not whole or all(len(row.ids) <= max_length for row in rows):
-        several = 0 if items.of is None else int(np.count_nonzero(np.bincount(items.of) > 1))
-        return Reading(items, rows, None, None, cut, several)
-    parts = [_windows(row, max_length) for row in rows]
-    sizes = [len(part) for part in parts]
-    return Reading(
-        items,
-        [row for part in parts for row, _, _ in part],
-        np.repeat(np.arange(len(rows)), sizes),
-        np.array([weight for part in parts for _, weight, _ in part], np.int64),
-        sum(any(lost for _, _, lost in part) for part in parts),
-        sum(size > 1 for size in sizes),
-    )
+        long = np.flatnonzero(items.dropped if items.of is None else np.bincount(items.of) > 1)
+        refuse_long([examples.at(int(i)) for i in long], max_length)
+    return Reading(items, rows_of(items), None, int(np.count_nonzero(items.dropped)), several)
 
 
 def merged(task: Any, found: Sequence[Array], reading: Reading, *, temperature: float) -> list[Array]:
     """What the model gives for each row of ``items``, from what it gives for its windows.
 
     Args:
-        task: of the model.
+        task: of the model: where there are labels, probabilities are averaged, else what the model gives.
         found: for each row that it read, [C] or [E].
         reading: of these rows.
         temperature: at which logits are probabilities.
     """
-    if reading.owners is None or reading.weights is None:
+    if reading.windows is None:
         return list(found)
-    ends = (np.flatnonzero(np.diff(reading.owners, append=-1)) + 1).tolist()
-    rows, start = [], 0
-    for end in ends:
-        weights = reading.weights[start:end].astype(np.float64)
-        rows.append(found[start] if end - start == 1 else _mean(task, found[start:end], weights, temperature))
-        start = end
-    return rows
-
-
-def _mean(task: Any, found: Sequence[Array], weights: Array, temperature: float) -> Array:
-    """The weighted mean of what was found; of probabilities as the logits that have them."""
-    stacked = np.stack(found).astype(np.float64)
-    shares = np.log(weights / weights.sum())[:, None]
+    mean: Mean = plain_mean
     if isinstance(task, SequenceClassification):
-        return temperature * _log_sum(shares + log_softmax(stacked / temperature))
+        mean = mean_of_one(temperature)
     if isinstance(task, MultiLabelClassification):
-        logits = stacked / temperature
-        told = _log_sum(shares - np.logaddexp(0.0, -logits))
-        return temperature * (told - _log_sum(shares - np.logaddexp(0.0, logits)))
-    return np.average(stacked, axis=0, weights=weights).astype(np.float32)
+        mean = mean_of_several(temperature)
+    return reading.windows.merged(found, mean)
 
 
-def _log_sum(logarithms: Array) -> Array:
-    """The logarithm of a sum over the first axis, from logarithms."""
-    return np.logaddexp.reduce(logarithms, axis=0)
+def refuse_long(places: Sequence[str], max_length: int) -> None:
+    """Refuse texts that are too long, by their places.
 
-
-def _windows(row: Row, max_length: int) -> list[tuple[Row, int, int]]:
-    """The windows of a row, with the tokens that each is of and those that are lost in it.
-
-    Of two texts the longer one comes in windows, and the shorter one stands in each, up to half of it.
+    Raises:
+        DataError: there are such.
     """
-    ids, second = row.ids, row.second
-    if len(ids) <= max_length:
-        return [(row, len(ids), 0)]
-    cls, sep = ids[:1], ids[-1:]
-    if not second:
-        text, room = ids[1:-1], max(1, max_length - 2)
-        spans = [w.first for w in windows(len(text), None, limit=room, stride=room // 4)]
-        return [(Row(np.concatenate([cls, text[a:b], sep])), b - a, 0) for a, b in spans]
-    first, other = ids[1 : second - 1], ids[second:-1]
-    room = max(2, max_length - 3)
-    swapped = len(first) > len(other)
-    kept, long = (other, first) if swapped else (first, other)
-    lost = max(0, len(kept) - room // 2)
-    kept = kept[: len(kept) - lost]
-    room -= len(kept)
-    found = []
-    for a, b in (w.first for w in windows(len(long), None, limit=room, stride=room // 4)):
-        one, two = (long[a:b], kept) if swapped else (kept, long[a:b])
-        found.append((Row(np.concatenate([cls, one, sep, two, sep]), len(one) + 2), b - a, lost))
-    return found
-
-
-def _refuse_long(items: TokenRows, examples: Examples, max_length: int) -> None:
-    if items.of is not None:
-        long = np.flatnonzero(np.bincount(items.of) > 1)
-    else:
-        long = np.flatnonzero(items.dropped)
-    if len(long):
+    if places:
         raise DataError(
             f"Texts must have at most {max_length} tokens where longer ones are an error.",
-            received=f"{len(long)} that have more, the first in {examples.at(int(long[0]))}",
+            received=f"{len(places)} that have more, the first in {places[0]}",
             remedy="Shorten them, or choose on_long='window' or 'truncate'.",
         )

@@ -1,0 +1,162 @@
+"""What all pipelines do alike: open a folder, and lead texts through it in lots."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
+from distilbert.core.data.readers import OwnReader
+from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
+from distilbert.core.parameters import Head, parameters_of
+from distilbert.core.pooling import Pooling
+from distilbert.core.sentence_folders import SentenceModules, encoder_folder, read_modules
+from distilbert.core.sentence_texts import longest_text
+from distilbert.engine.ahead import lots_of, through
+from distilbert.engine.computer import Computer
+from distilbert.engine.long_texts import check_on_long
+from distilbert.engine.model import Model
+from distilbert.engine.tally import Tally
+from distilbert.engine.waiting import Request
+from distilbert.errors import CheckpointError, ConfigError, DataError
+
+#: What calls of the peer's may say that changes no answer.
+_IDLE = ("batch_size", "num_workers", "padding")
+
+#: What belongs to the computing.
+_COMPUTING = ("runtime", "streams", "threads", "budget")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Inputs under way.
+
+    Attributes:
+        state: what their answers need beside what the model gives.
+        request: their rows.
+    """
+
+    state: Any
+    request: Request
+
+    @property
+    def requests(self) -> list[Request]:
+        return [self.request]
+
+
+class Pipeline(AbstractContextManager["Pipeline"]):
+    """Texts to answers of one published task. Abstract.
+
+    A final class says which head it needs, how inputs become rows, and what becomes of the model's outputs.
+
+    Args:
+        folder: of a model, or its name on a hub.
+        on_long: what becomes of a text that is longer than the model reads, as ``Engine``.
+        **settings: of the computing, and what calls usually say.
+
+    Raises:
+        CheckpointError: the folder cannot be read, or has no such head.
+        ConfigError: a setting that cannot be.
+        MissingExtraError: no runtime is installed.
+    """
+
+    head: ClassVar[Head]
+
+    def __init__(self, folder: str | Path, *, on_long: str = "window", **settings: Any) -> None:
+        folder = local_folder(folder)
+        place = encoder_folder(folder)
+        self.on_long = check_on_long(on_long)
+        self.config, self.tokenizer = open_folder(place)
+        self.reader = OwnReader(self.tokenizer)
+        parameters = parameters_of(self.head, self.config)
+        missing = survey(place, parameters, self.config).missing
+        require_encoder(folder, missing, self.config, self.head)
+        if missing:
+            raise CheckpointError(
+                f"This pipeline needs a model with a head for {self.head.value}.",
+                received=f"{folder} without {listed(file_names(missing, parameters))}",
+                remedy="Choose a folder that was trained for it.",
+            )
+        self.modules = read_modules(folder) or SentenceModules()
+        self.max_length = longest_text(self.modules, self.config, self.tokenizer)
+        computing = {name: settings.pop(name) for name in _COMPUTING if name in settings}
+        self._usual = settings
+        model = Model(place, self.config, self.head, self._pooling())
+        self._computer = Computer(model, pad_token_id=self.reader.pad_token_id, **computing)
+
+    @property
+    def tally(self) -> Tally:
+        """What was computed so far."""
+        return self._computer.tally
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        """The answer to one input; a list of answers to a list, an iterator of answers to an iterator."""
+        return self._lead(inputs, options)
+
+    def close(self) -> None:
+        """Let go of the runtime."""
+        self._computer.close()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _lead(self, inputs: Any, options: Mapping[str, Any]) -> Any:
+        options = {k: v for k, v in {**self._usual, **options}.items() if k not in _IDLE}
+        reading = {name: options.pop(name) for name in self._reading if name in options}
+
+        def begin(lot: list[Any]) -> Begun:
+            return self._begin(lot, **reading)
+
+        def finish(begun: Begun) -> Iterable[Any]:
+            return self._answers(begun.state, begun.request.result(), **options)
+
+        if self._is_one(inputs):
+            return next(iter(finish(begin([inputs]))))
+        answers = through(lots_of(inputs), begin, finish)
+        return list(answers) if isinstance(inputs, Sequence) else answers
+
+    #: Which options say how inputs are read; the others say how outputs are answered.
+    _reading: ClassVar[tuple[str, ...]] = ()
+
+    def _pooling(self) -> Pooling | None:
+        """What makes one vector of a text's states in the graph."""
+        return None
+
+    def _is_one(self, inputs: Any) -> bool:
+        return isinstance(inputs, str | Mapping)
+
+    def _limit(self, max_length: int | None) -> int:
+        """The tokens of a row: as asked for, and no more than the model reads."""
+        if max_length is not None and max_length > self.max_length:
+            raise ConfigError(
+                "A row must have no more tokens than the model reads.",
+                received=f"{max_length}, and a model that reads {self.max_length}",
+                remedy="Leave it out: long texts are read in windows.",
+            )
+        return max_length or self.max_length
+
+    @abstractmethod
+    def _begin(self, given: list[Any]) -> Begun:
+        """Inputs to rows, which are submitted."""
+
+    @abstractmethod
+    def _answers(self, state: Any, found: list[tuple[Any, ...]]) -> Iterable[Any]:
+        """An answer for each input, from what the model gives for each row."""
+
+
+def a_text(value: Any) -> str:
+    """Refuse what is no text.
+
+    Raises:
+        DataError: it is none.
+    """
+    if not isinstance(value, str):
+        raise DataError(
+            "What this pipeline reads is texts.",
+            received=f"{value!r:.60}",
+            remedy="Give a text, or a list of texts.",
+        )
+    return value
