@@ -11,7 +11,9 @@ from distilbert.core.pooling import Pooling
 from distilbert.core.sentence_folders import SentenceModules, write_modules
 from distilbert.core.tasks.reading import as_examples
 from distilbert.core.tasks.regression import Regression
-from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
+from distilbert.core.tasks.retrieval import FIGURES, nearer, own_ranks
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding, judging
+from distilbert.core.tasks.splitting import split
 from distilbert.errors import ConfigError, DataError
 
 NAME = SentenceEmbedding.name
@@ -82,8 +84,8 @@ def test_what_teaches_nothing_is_refused(tmp_path: Path) -> None:
     same = [{**row, "score": 3.0} for row in alike(4)]
     with pytest.raises(DataError, match="Scores to learn must differ"):
         SentenceEmbedding.of(as_examples(same, task=NAME))
-    with pytest.raises(DataError, match="What judges vectors is pairs of texts with a score"):
-        SentenceEmbedding().truth(as_examples(together(4)), source="")
+    with pytest.raises(DataError, match="What judges vectors is pairs of texts, with a score or without"):
+        SentenceEmbedding().truth(as_examples([{"text": "one"}, {"text": "two"}], task=NAME), source="")
     rows = alike(4)
     rows[2]["score"] = "much"
     with pytest.raises(DataError, match=r"'much' as score at line 3 of .*rows\.jsonl"):
@@ -102,3 +104,70 @@ def test_cosines_by_hand() -> None:
     np.testing.assert_allclose(SentenceEmbedding().told(vectors, None), [0.96, -1, 0])
     assert str(SentenceEmbedding().answers(vectors)[0]) == "0.9600"
     assert SentenceEmbedding().answers([np.ones((1, 2), np.float32)])[0].as_dict() == {"vector": [1, 1]}
+
+
+def test_what_judges_vectors_follows_from_what_is_known_of_texts() -> None:
+    triplets = as_examples(together(6))
+    pairs = triplets.without("negative")
+    found = ["mrr@10", "recall@1", "recall@10"]
+    task = SentenceEmbedding.of(triplets)
+    assert list(judging(task, triplets).metrics) == ["triplet_accuracy", *found]
+    assert list(judging(task, pairs).metrics) == found
+    assert list(judging(task, as_examples(alike(6), task=NAME)).metrics) == ["spearman", "pearson"]
+    number = Regression.of(as_examples(alike(6)))
+    assert judging(number, triplets) is number
+    kept, held = split(as_examples(together(40)), share=0.25, seed=0)
+    assert (len(kept), len(held)) == (30, 10)
+
+
+def drawn(rows: int, texts: int, *, seed: int = 0) -> tuple[list[np.ndarray], list[tuple[str, ...]]]:
+    """Vectors of anchors and others, those that belong together somewhat near; each text once."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(rows, texts, 8)).astype(np.float32)
+    vectors[:, 1] += vectors[:, 0]
+    return list(vectors), [tuple(f"{row} {text}" for text in range(texts)) for row in range(rows)]
+
+
+@pytest.mark.parametrize("texts", [2, 3])
+def test_what_is_found_is_what_the_peer_finds(texts: int) -> None:
+    peer = pytest.importorskip(
+        "sentence_transformers.evaluation", reason="the peer sentence-transformers is not installed"
+    )
+    vectors, names = drawn(60, texts)
+    ranks = own_ranks(vectors, names)
+    corpus = {name: vector for row, own in zip(vectors, names, strict=True)
+              for vector, name in zip(row[1:], own[1:], strict=True)}  # fmt: skip
+    evaluator = peer.InformationRetrievalEvaluator(
+        {own[0]: own[0] for own in names},
+        {name: name for name in corpus},
+        {own[0]: {own[1]} for own in names},
+    )
+    hits = []
+    for row in vectors:
+        scores = [
+            (float(row[0] @ vector / np.linalg.norm(row[0]) / np.linalg.norm(vector)), name)
+            for name, vector in corpus.items()
+        ]
+        hits.append([{"corpus_id": name, "score": score} for score, name in sorted(scores, reverse=True)])
+    theirs = evaluator.compute_metrics(hits)
+    found = {name: figure(np.ones(60), ranks) for name, figure in FIGURES.items()}
+    assert found["mrr@10"] == pytest.approx(theirs["mrr@k"][10])
+    assert found["recall@1"] == pytest.approx(theirs["recall@k"][1]) == theirs["accuracy@k"][1]
+    assert found["recall@10"] == pytest.approx(theirs["recall@k"][10])
+    assert 0.2 < found["recall@1"] < found["recall@10"] <= 1
+    far = [np.concatenate([row[:1], row[1:][::-1]]) if texts == 3 else -row * [[-1], [1]] for row in vectors]
+    assert FIGURES["mrr@10"](np.ones(60), own_ranks(far, names)) < found["mrr@10"] / 2
+
+
+def test_places_by_hand() -> None:
+    one, near, far = [1.0, 0.0], [0.9, 0.1], [0.0, 1.0]
+    vectors = [np.array(rows, np.float32) for rows in ([one, near], [one, far], [far, one])]
+    # Both texts of one anchor are right, so that neither is before the other.
+    assert own_ranks(vectors, [("a", "b"), ("a", "c"), ("d", "e")]).tolist() == [2.0, 2.0, 3.0]
+    # A text that is the anchor itself is no answer, right or wrong.
+    assert own_ranks(vectors, [("a", "b"), ("a", "c"), ("d", "a")]).tolist() == [1.0, 1.0, 3.0]
+    # Where all vectors are the same nothing is found but by chance.
+    same = [np.ones((2, 2), np.float32)] * 9
+    assert own_ranks(same, [(f"{i}", f"own {i}") for i in range(9)]).tolist() == [5.0] * 9
+    triplets = [np.array(rows, np.float32) for rows in ([one, near, far], [one, far, near], [one, far, far])]
+    assert nearer(triplets).tolist() == [1.0, 0.0, 0.0]

@@ -225,19 +225,40 @@ def test_what_cannot_be_learnt_is_refused_before_anything_is_written(folders: Pa
     finetuner = Finetuner(folders / "bert", task=NAME, recipe=LEARNING)
     with pytest.raises(ConfigError, match="only from a teacher"):
         finetuner.run(texts, out=tmp_path / "out")
-    with pytest.raises(DataError, match="pairs of texts with a score"):
-        finetuner.run(together(20), evaluate=together(20), out=tmp_path / "out")
+    with pytest.raises(DataError, match="What judges vectors is pairs of texts"):
+        finetuner.run(together(20), evaluate=texts, out=tmp_path / "out")
     with pytest.raises(ConfigError, match="A teacher of vectors must give vectors"):
         classes = [{"text": text, "label": label} for text, label in zip(*sentences(20), strict=True)]
         Finetuner(folders / "bert", recipe=LEARNING.with_changes(steps=1)).run(classes, out=tmp_path / "c")
         Finetuner(folders / "bert", teacher=tmp_path / "c", task=NAME, recipe=LEARNING).run(
             texts, out=tmp_path / "out"
         )
-    with pytest.raises(DataError, match="pairs of texts with a score"):
-        Finetuner(folders / "bert", recipe=LEARNING.with_changes(eval_share=0.2)).run(
-            together(40), out=tmp_path / "out"
-        )
     assert not (tmp_path / "out").exists()
+
+
+def test_triplets_and_pairs_judge_by_what_is_found(folders: Path, tmp_path: Path) -> None:
+    triplets = together(40, seed=9)
+    pairs = [{key: row[key] for key in ("anchor", "positive")} for row in triplets]
+    recipe = LEARNING.with_changes(steps=20, best_by="mrr@10")
+    run = Finetuner(folders / "bert", recipe=recipe).run(
+        together(60, seed=1), evaluate=triplets, out=tmp_path / "out"
+    )
+    scores = run.facts["evaluation"]
+    assert list(scores)[:4] == ["triplet_accuracy", "mrr@10", "recall@1", "recall@10"]
+    assert evaluate(tmp_path / "out", triplets) == scores
+    good = evaluate(folders / "margin", triplets)
+    assert good["triplet_accuracy"]["value"] > 0.9
+    assert good["mrr@10"]["low"] < good["mrr@10"]["value"] <= good["recall@10"]["value"]
+    found = evaluate(folders / "margin", pairs, against=[tmp_path / "out"])
+    assert list(found)[:3] == ["mrr@10", "recall@1", "recall@10"]
+    # Without the texts that do not belong there are fewer to be found among.
+    assert found["mrr@10"]["value"] >= good["mrr@10"]["value"]
+    other = found["against"][str(tmp_path / "out")]["mrr@10"]["value"]
+    assert other == evaluate(tmp_path / "out", pairs)["mrr@10"]["value"] >= scores["mrr@10"]["value"]
+    held = Finetuner(folders / "bert", recipe=LEARNING.with_changes(steps=2, eval_share=0.25)).run(
+        triplets, out=tmp_path / "held"
+    )
+    assert held.facts["evaluation"]["rows"] == 10
 
 
 def test_pairs_with_scores_leave_some_to_judge_by(folders: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from distilbert.core.tasks.metrics import RESAMPLES, Bootstrap, require_metrics
 from distilbert.core.tasks.mistakes import mistakes
 from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import Table, as_examples
+from distilbert.core.tasks.sentence_embedding import judging
 from distilbert.core.tasks.tags import have_spans
 from distilbert.core.tasks.token_classification import TokenClassification
 from distilbert.errors import ConfigError
@@ -250,7 +251,7 @@ def seconds_of(judged: Callable[[Examples], Outcome], examples: Examples) -> flo
 
 def judge(predictor: Predictor, examples: Examples, *, progress: Progress = silent) -> Outcome:
     """Have an open model answer examples."""
-    task = predictor.task
+    task = judging(predictor.task, examples)
     truth = task.truth(examples, source="the evaluation data")
     rows = predictor.rows(examples)
     logits = predictor.item_logits(rows, stage="evaluate", progress=progress)
@@ -279,7 +280,7 @@ def told_alike(task: Any, other: Opened, examples: Examples, *, stage: str, prog
     """What a model answers as its folder says, thresholds too, in the order of a task's labels."""
     rows = other.rows(examples)
     logits = other.calibration.applied(other.item_logits(rows, stage=stage, progress=progress))
-    own = other.task
+    own = judging(other.task, examples)
     if labels := getattr(own, "labels", ()):
         order = [labels.index(label) for label in task.labels]
         logits = [row[..., order] for row in logits]

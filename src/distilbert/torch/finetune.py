@@ -25,7 +25,7 @@ from distilbert.core.tasks.labelled_texts import LabelledTexts
 from distilbert.core.tasks.metrics import require_metrics
 from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import Table, as_examples, task_named
-from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
+from distilbert.core.tasks.sentence_embedding import SentenceEmbedding, judging
 from distilbert.core.tasks.splitting import split
 from distilbert.core.tasks.task import Task
 from distilbert.core.teachers.agreement import agreement
@@ -244,7 +244,7 @@ class Finetuner:
             if lessons.gold is not None:
                 told = outcome.told_by(found.get("calibration", {}) if lessons.fitted else {})
                 found["agreement"] = agreement(
-                    outcome.truth, lessons.gold, told, metrics=task.metrics, **options
+                    outcome.truth, lessons.gold, told, metrics=outcome.task.metrics, **options
                 )
             return found
 
@@ -285,10 +285,11 @@ class Finetuner:
     def _held_out(self, known: Examples, task: Task) -> tuple[Examples, Examples | None]:
         """What is learnt from, and what is judged by where nobody gave anything for it."""
         share = self.recipe.eval_share
-        if isinstance(task, SentenceEmbedding) and not task.can_judge(known):
-            if share:
-                task.truth(known, source="the training data")
-            return known, None
+        if isinstance(task, SentenceEmbedding) and judging(task, known).judged_by != "scores":
+            # Among few others each finds its own; so nothing is held out unasked.
+            if not share:
+                return known, None
+            task.truth(known, source="the training data")
         if share is None:
             try:
                 require_metrics()

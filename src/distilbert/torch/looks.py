@@ -8,6 +8,7 @@ from torch import nn
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.metrics import lower_is_better
+from distilbert.core.tasks.sentence_embedding import judging
 from distilbert.errors import CheckpointError, ConfigError, TrainingError
 from distilbert.torch.predictor import Predictor
 from distilbert.torch.selecting import Selection
@@ -38,7 +39,7 @@ def looks_at(
     Raises:
         ConfigError: what is to decide is no metric of the task.
     """
-    task = pupil.task
+    task = pupil.task if judged is None else judging(pupil.task, judged)
     metric = recipe.best_by or next(iter(task.metrics))
     if metric not in task.metrics:
         raise ConfigError(

@@ -23,6 +23,7 @@ from distilbert.core.recipe import Finetuning
 from distilbert.core.search import USUAL, described, draw, space_of
 from distilbert.core.tasks.metrics import lower_is_better, require_metrics
 from distilbert.core.tasks.reading import Table, as_examples, task_named
+from distilbert.core.tasks.sentence_embedding import judging
 from distilbert.core.tasks.splitting import USUAL_SHARE, split
 from distilbert.errors import ConfigError, MissingExtraError, OutputError, TrainingError
 from distilbert.torch.pruning import WORST, pruning
@@ -158,7 +159,7 @@ def tune(
             received="none" if judged is None else "looks_per_epoch=0",
             remedy="Give a table to judge by (--eval), and leave --looks-per-epoch as it is.",
         )
-    metric = base.best_by or next(iter(kind.metrics))
+    metric = base.best_by or next(iter(judging(kind, judged).metrics))
     lowest = lower_is_better(metric)
     tried = draw(searched, trials=trials, seed=base.seed)
     noted = {

@@ -14,6 +14,7 @@ from distilbert.core.parameters import Head
 from distilbert.core.pooling import Normalize, Pooling
 from distilbert.core.sentence_folders import SentenceModules, read_modules
 from distilbert.core.sentence_texts import tokenize
+from distilbert.core.tasks import retrieval
 from distilbert.core.tasks.examples import (
     Examples,
     Field,
@@ -26,7 +27,7 @@ from distilbert.core.tasks.examples import (
     known_columns,
     refuse_constant,
 )
-from distilbert.core.tasks.metrics import Metric, pearson, spearman
+from distilbert.core.tasks.metrics import Metric, mean_of, pearson, spearman
 from distilbert.core.tasks.regression import NUMBER_COLUMNS
 from distilbert.core.tasks.whole_texts import MeetsAtTexts
 from distilbert.errors import ConfigError, DataError
@@ -76,11 +77,13 @@ class SentenceEmbedding(MeetsAtTexts):
         modules: what makes a vector of a text's states.
         loss: a name in ``LOSSES``: what examples are learnt by.
         unit: what scores are divided by, so that none is more than 1.
+        judged_by: "scores", "pairs" that are to find each other, or "triplets", which of two is nearer.
     """
 
     modules: SentenceModules = field(default_factory=SentenceModules, compare=False)
     loss: str = "teacher"
     unit: float = 1.0
+    judged_by: str = "scores"
 
     name: ClassVar[str] = "sentence-embedding"
     head: ClassVar[Head] = Head.NONE
@@ -89,9 +92,18 @@ class SentenceEmbedding(MeetsAtTexts):
     )  # fmt: skip
     inputs: ClassVar[tuple[str, ...]] = ("text", "text_b")
     target: ClassVar[str] = "score"
-    metrics: ClassVar[Mapping[str, Metric]] = {"spearman": spearman, "pearson": pearson}
     #: What is given may be a text, two, or three.
     single: ClassVar[bool] = False
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What judges it: correlations with scores, or how well texts find what belongs to them."""
+        if self.judged_by == "scores":
+            return {"spearman": spearman, "pearson": pearson}
+        if self.judged_by == "pairs":
+            return retrieval.FIGURES
+        found = {name: retrieval.of_column(1, figure) for name, figure in retrieval.FIGURES.items()}
+        return {"triplet_accuracy": mean_of(0), **found}
 
     # Which columns it reads.
 
@@ -180,22 +192,24 @@ class SentenceEmbedding(MeetsAtTexts):
 
     @staticmethod
     def can_judge(examples: Examples) -> bool:
-        """Whether examples say how alike their texts are."""
-        return _is_scored(examples)
+        """Whether examples say which texts belong together, or how alike they are."""
+        return "text_b" in examples.columns
 
     def truth(self, examples: Examples, *, source: str) -> Array:
-        """How alike the texts are, [rows].
+        """How alike the texts are, [rows]; where that is not said, that the second belongs to the first.
 
         Raises:
-            DataError: that is not said.
+            DataError: examples of one text.
         """
-        if not _is_scored(examples):
+        if not SentenceEmbedding.can_judge(examples):
             raise DataError(
-                "What judges vectors is pairs of texts with a score.",
-                received=f"none in {examples.source}",
-                remedy="Give a table with text_a, text_b and score.",
+                "What judges vectors is pairs of texts, with a score or without, or triplets.",
+                received=f"single texts in {examples.source}",
+                remedy="Give a table with text_a, text_b and score, or with anchor and positive.",
             )
-        return np.array(examples.columns["score"], np.float64)
+        return np.array(
+            examples.columns["score"] if _is_scored(examples) else [1.0] * len(examples), np.float64
+        )
 
     def targets(self, examples: Examples, rows: TokenRows, *, source: str) -> list[Array]:
         """What each item is to be told, [1]: its score in ``unit``, or that there is none to tell."""
@@ -222,8 +236,15 @@ class SentenceEmbedding(MeetsAtTexts):
         return [Likened(float(value)) for value in _cosines(logits)]
 
     def told(self, logits: Sequence[Array], examples: Examples, rows: TokenRows | None = None) -> Array:
-        """The cosine of each example's first two texts, [rows]."""
-        return _cosines(logits)
+        """What ``metrics`` take: the cosine of each example's first two texts, [rows]; of "pairs" the place
+        at which each anchor finds its own text, [rows]; of "triplets" whether that is the nearer one, and
+        the place, [rows, 2].
+        """
+        if self.judged_by == "scores":
+            return _cosines(logits)
+        names = _texts_of(examples)
+        ranks = retrieval.own_ranks(logits, list(examples.rows(*names)))
+        return ranks if self.judged_by == "pairs" else np.stack([retrieval.nearer(logits), ranks], axis=1)
 
     # What a folder knows of it.
 
@@ -275,6 +296,15 @@ class SentenceEmbedding(MeetsAtTexts):
                 remedy="Name a sentence-embedding folder, with a modules.json.",
             )
         return []
+
+
+def judging(task: Any, examples: Examples) -> Any:
+    """A task as examples judge it: vectors by whatever is known of their texts, all others as they are."""
+    if not isinstance(task, SentenceEmbedding):
+        return task
+    if _is_scored(examples):
+        return replace(task, judged_by="scores")
+    return replace(task, judged_by="triplets" if _NEGATIVE in examples.columns else "pairs")
 
 
 def _text_columns(names: Sequence[str], wanted: Mapping[str, str], source: str) -> dict[str, str]:

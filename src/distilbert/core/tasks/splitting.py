@@ -77,7 +77,7 @@ def _strata(examples: Examples) -> list[str]:
     if examples.task == "multi-label-classification":
         counts = Counter(label for labels in columns["labels"] for label in labels)
         return [min(labels, key=lambda one: (counts[one], one), default="") for labels in columns["labels"]]
-    if examples.task in ("regression", "sentence-embedding"):
+    if examples.task in ("regression", "sentence-embedding") and columns["score"][0] is not None:
         scores = np.array(columns["score"], np.float64)
         return [str(fifth) for fifth in np.digitize(scores, np.quantile(scores, _FIFTHS))]
     return [""] * len(examples)
