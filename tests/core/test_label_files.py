@@ -167,6 +167,61 @@ def test_texts_without_an_answer_are_left_out_of_what_is_learnt(tmp_path: Path) 
         lessons(["x"], ["y"])
 
 
+@pytest.mark.parametrize("names", [("text_a", "text_b"), ("premise", "hypothesis"), ("text", "text_pair")])
+def test_pairs_stand_in_two_columns(names: tuple[str, str], tmp_path: Path) -> None:
+    """As a table of them has it; both texts find the answer, each at its own place."""
+    one, other = names
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {one: "soup", other: " a drum ", "label": "music"},
+        {one: "a drum", other: "soup", "probabilities": {"food": 0.8, "sport": 0.2}},
+    )
+    asked = [("a drum", "soup"), ("soup", "soup"), ("soup ", "a drum")]
+    found = LabelFile(path).targets(asked, LABELS, progress=silent)
+    assert found.known.tolist() == [True, False, True]
+    np.testing.assert_allclose(found.probabilities[[0, 2]], [[0.8, 0, 0.2], [0, 1, 0]], atol=1e-7)
+    jsonl(path, {"x": "soup", "y": "a drum", "label": "music"})
+    named = LabelFile(path, text="x", text_b="y").targets(asked, LABELS, progress=silent)
+    assert named.known.tolist() == [False, False, True]
+    jsonl(path, {one: "soup", other: "", "label": "music"})
+    with pytest.raises(DataError, match=f"must have a text. Received: '' as {other}"):
+        LabelFile(path).targets(asked, LABELS, progress=silent)
+
+
+def test_several_labels_have_a_probability_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        {"text": "soup", "labels": ["food", "sport"]},
+        {"text": "a drum", "labels": []},
+        {"text": "song", "probabilities": {"music": 0.9, "food": 0.6}},
+        {"text": "goal", "labels": "sport|music"},
+        {"text": "goal", "labels": ["sport"]},
+    ]
+    expected = [[1, 0, 1], [0, 0, 0], [0.6, 0.9, 0], [0, 0.5, 1]]
+    asked = ["soup", "a drum", "song", "goal", "?"]
+
+    def probabilities(path: Path) -> np.ndarray:
+        teacher = LabelFile(path, several=True)
+        found = teacher.targets(asked, LABELS, progress=silent)
+        assert found.known.tolist() == [True] * 4 + [False]
+        assert np.isfinite(found.logits).all()
+        return 1 / (1 + np.exp(-np.clip(found.logits[:4].astype(np.float64), -700, 700)))
+
+    np.testing.assert_allclose(probabilities(jsonl(tmp_path / "a.jsonl", *rows)), expected, atol=1e-7)
+    assert "1 texts stand in" in caplog.text
+    table = "\n".join(f"{text},{','.join(map(str, row))}" for text, row in zip(asked, expected, strict=False))
+    (tmp_path / "a.csv").write_text("text,food,music,sport\n" + table + "\n")
+    np.testing.assert_allclose(probabilities(tmp_path / "a.csv"), expected, atol=1e-7)
+    for row, said in (
+        ({"text": "x", "probabilities": {"food": 1.5}}, "at least 0 and at most 1.*1.5 for food at line 1"),
+        ({"text": "x", "labels": ["tennis"]}, "'tennis' at line 1"),
+        ({"text": "x"}, "must have labels or probabilities.*columns text at line 1"),
+    ):
+        with pytest.raises(DataError, match=said):
+            probabilities(jsonl(tmp_path / "b.jsonl", row))
+    with pytest.raises(DataError, match="a label or probabilities"):
+        targets(jsonl(tmp_path / "b.jsonl", {"text": "soup", "labels": ["food", "sport"]}))
+
+
 @pytest.mark.parametrize("wrong", ["shape", "known", "finite"])
 def test_a_teacher_of_ones_own_is_held_to_its_word(wrong: str) -> None:
     class Own:

@@ -13,6 +13,7 @@ from small_files import sentences, write_teacher
 from task_files import asked, choices, pairs, scored, several, tagged, write_rows
 
 from distilbert import (
+    ChatTeacher,
     Finetuner,
     Finetuning,
     LabelFile,
@@ -174,14 +175,64 @@ def test_a_teacher_teaches_itself_nothing(folders: Path, tmp_path: Path) -> None
         assert found["bert-drawn"] > 1e-3
 
 
-def test_a_teacher_that_is_no_model_knows_single_texts(folders: Path, tmp_path: Path) -> None:
+def test_what_a_teacher_that_is_no_model_can_teach(folders: Path, tmp_path: Path) -> None:
     table = write_rows(tmp_path / "labels.jsonl", [{"text": "ball", "label": "sport"}])
-    for teacher in (table, LabelFile(table)):
-        with pytest.raises(
-            ConfigError, match="by what is no model. Received: .* for sequence-classification of"
-        ):
-            Finetuner(folders / "bert", teacher=teacher).run(pairs(30), out=tmp_path / "out")
+    chat = ChatTeacher("https://127.0.0.1/v1", model="m")
+    for rows, teacher, said in (
+        (scored, table, "classes alone.*any teacher. Received: .*labels.jsonl for regression"),
+        (tagged, LabelFile(table), "classes alone.* Received: .*labels.jsonl for token-classification"),
+        (pairs, chat, "Received: ChatTeacher for sequence-classification of pairs"),
+        (several, chat, "Received: ChatTeacher for multi-label-classification. Name a fine-tuned"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Finetuner(folders / "bert", teacher=teacher).run(rows(30), out=tmp_path / "out")
+    with pytest.raises(DataError, match="a column for each of the two texts.*Call them text_a and text_b"):
+        Finetuner(folders / "bert", teacher=table).run(pairs(30), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pairs", "several"])
+def test_a_file_of_a_models_answers_teaches_as_the_model_does(
+    name: str, folders: Path, tmp_path: Path
+) -> None:
+    """Whatever the texts: pairs, and several labels each with a probability of its own."""
+    make, _, metric, _ = KINDS[name]
+    lots = [[bare_and_whole(row) for row in make(n, seed=seed)] for n, seed in ((30, 4), (20, 5), (30, 2))]
+    rows, test = ([whole for _, whole in lot] for lot in lots[::2])
+    more, unknown = [bare for bare, _ in lots[1]], bare_and_whole(make(1, seed=99)[0])[0]
+    opened = Predictor.open(folders / name).uncalibrated()
+    asked = [bare for lot in lots for bare, _ in lot]
+    soft = [
+        {**bare, "probabilities": answer.scores}
+        for bare, answer in zip(asked, opened.answers(asked), strict=True)
+    ]
+    recipe = LEARNING.with_changes(steps=4, batch_size=8, micro_batch_size=8)
+
+    def taught(teacher: Path, unlabelled: list[dict[str, Any]]) -> Any:
+        return Finetuner(folders / "bert", teacher=teacher, recipe=recipe).run(
+            rows, unlabelled=unlabelled, evaluate=test, out=tmp_path / f"of-{teacher.name}"
+        )
+
+    model = taught(folders / name, more)
+    file = taught(write_rows(tmp_path / "soft.jsonl", soft[:-1]), [*more, unknown])
+    np.testing.assert_allclose(file.log.losses["teacher"], model.log.losses["teacher"], rtol=1e-3)
+    assert file.facts["teacher"]["answered"] == 50
+    assert file.facts["data"]["unlabelled"] == 20, "one without an answer is left out"
+    assert (file.facts["agreement"]["rows"], file.facts["agreement"]["unanswered"]) == (29, 1)
+    hard = [
+        {**row, "probabilities": {label: float(p == max(row["probabilities"].values()))
+                                  for label, p in row["probabilities"].items()}}
+        for row in soft
+    ]  # fmt: skip
+    other = taught(write_rows(tmp_path / "hard.jsonl", hard), more)
+    assert abs(other.log.losses["teacher"][0] / model.log.losses["teacher"][0] - 1) > 0.01
+    whole = taught(write_rows(tmp_path / "whole.jsonl", soft), more).facts["agreement"]
+    assert whole[f"teacher_{metric}"]["value"] == pytest.approx(evaluate(opened, test)[metric]["value"])
+
+
+def bare_and_whole(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row without its answer, and with it."""
+    return {key: value for key, value in row.items() if key not in ("label", "labels")}, row
 
 
 def test_answers_are_places_in_the_text(folders: Path) -> None:

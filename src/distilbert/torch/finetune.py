@@ -57,9 +57,9 @@ class Finetuner:
         model: a BERT or DistilBERT: a folder, or its name on a hub. Its head is kept where it is of the task
             and has the data's labels.
         teacher: whose answers are learnt too: a fine-tuned model of the same task, named likewise, with the
-            data's labels; with ``transformers``, of any of its families. Of single texts with one label each
-            also an entailment model, a file of labels or probabilities, or any ``Teacher``, such as a
-            ``ChatTeacher``.
+            data's labels; with ``transformers``, of any of its families. Of classes, also of several at once,
+            a file of labels or probabilities too; of single texts with one label each an entailment model, or
+            any ``Teacher``, such as a ``ChatTeacher``.
         task: its name; None tells it from the examples.
         recipe: a ``Finetuning``, its name, or a file.
         device: "auto", "cpu", "cuda" or "mps".

@@ -1,6 +1,6 @@
 """Where a teacher meets its pupil: what it says of examples, however it takes text to pieces."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.sequence_classification import SequenceClassification
+from distilbert.core.tasks.whole_texts import refuse_single
 from distilbert.core.teachers.agreement import Answers, Told
-from distilbert.core.teachers.targets import Teacher, Teaching, Unasked
+from distilbert.core.teachers.label_files import LabelFile
+from distilbert.core.teachers.targets import Asked, Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
 from distilbert.torch.evaluate import told_alike
 from distilbert.torch.foreign_tasks import open_as
@@ -59,8 +62,9 @@ def taught(
     """Ask a teacher about examples; it is not held beyond that.
 
     Args:
-        teacher: of single texts with one label each, whatever ``open_teacher`` takes; of another task, a
-            model that was fine-tuned for it. None for none.
+        teacher: of single texts with one label each, whatever ``open_teacher`` takes; of pairs and of several
+            labels a model that was fine-tuned for it, or a file of labels; of another task, such a model.
+            None for none.
         pupil: whose items the answers are to meet.
         lots: labelled examples, and unlabelled ones if there are any.
         judged: what both are judged by.
@@ -76,31 +80,71 @@ def taught(
     """
     if teacher is None:
         return Taught(lots, [pupil.rows(lot) for lot in lots])
-    if isinstance(pupil.task, SequenceClassification) and pupil.task.single:
-        labels = pupil.task.labels
-        opened = open_teacher(teacher, labels=labels, device=device, precision=recipe.precision)
-        lessons = Teaching.of(
-            Unasked() if rehearsed and opened.paid else opened,
-            labels,
-            labelled=lots[0].columns["text"],
-            unlabelled=lots[1].columns["text"] if lots[1:] else [],
-            gold=None if judged is None else judged.columns["text"],
-            progress=progress,
-        )
-        heard = [Examples(lot.task, {"text": lessons.unlabelled[0]}, lot.source) for lot in lots[1:]]
-        lots = [lots[0], *heard]
-        soft = np.where(lessons.all.known[:, None], lessons.all.logits, np.float32(np.nan))
-        rows = [pupil.rows(lot) for lot in lots]
-        return Taught(lots, rows, list(soft), lessons.gold, facts=lessons.facts, account=lessons.account)
-    if not isinstance(teacher, str | Path) or (known_kind(Path(teacher)) and not Path(teacher).is_dir()):
+    task, file = pupil.task, _file(teacher)
+    several = isinstance(task, MultiLabelClassification)
+    classes = several or isinstance(task, SequenceClassification)
+    if classes and file is not None:
+        return _by_answers(file.read_as(several=several), pupil, lots, judged, progress=progress)
+    if isinstance(task, SequenceClassification) and task.single:
+        opened = open_teacher(teacher, labels=task.labels, device=device, precision=recipe.precision)
+        asked = Unasked() if rehearsed and opened.paid else opened
+        return _by_answers(asked, pupil, lots, judged, progress=progress)
+    if file is not None or not isinstance(teacher, str | Path):
         raise ConfigError(
-            "Only single texts with one label each can be taught by what is no model.",
-            received=f"{teacher if isinstance(teacher, str | Path) else type(teacher).__name__} "
-            f"for {pupil.task.name}{' of pairs' * (not pupil.task.single)}",
+            "What is no model teaches classes alone: of pairs and of several labels a file, of single texts "
+            "with one label any teacher.",
+            received=f"{file.path if file else type(teacher).__name__} "
+            f"for {task.name}{' of pairs' * (classes and not task.single)}",
             remedy="Name a fine-tuned folder as the teacher.",
         )
     judged = None if rehearsed else judged
     return _by_model(teacher, pupil, lots, judged, recipe=recipe, device=device, progress=progress)
+
+
+def _file(teacher: str | Path | Teacher) -> LabelFile | None:
+    """The file of labels that is meant, if it is one."""
+    if isinstance(teacher, LabelFile):
+        return teacher
+    if not isinstance(teacher, str | Path) or known_kind(Path(teacher)) is None or Path(teacher).is_dir():
+        return None
+    return LabelFile(teacher)
+
+
+def _by_answers(
+    teacher: Teacher, pupil: Predictor, lots: list[Examples], judged: Examples | None, *, progress: Progress
+) -> Taught:
+    """Answers of whoever says which classes texts are of: texts without one are not learnt from."""
+    for lot in lots:
+        refuse_single(lot, pair=pupil.task.pair)
+    lessons = Teaching.of(
+        teacher,
+        pupil.task.labels,
+        labelled=_texts(lots[0]),
+        unlabelled=_texts(lots[1]) if lots[1:] else [],
+        gold=None if judged is None else _texts(judged),
+        progress=progress,
+    )
+    lots = [lots[0], *(_examples(lot, lessons.unlabelled[0]) for lot in lots[1:])]
+    soft = np.where(lessons.all.known[:, None], lessons.all.logits, np.float32(np.nan))
+    answers = lessons.gold
+    gold: Answers | None = answers
+    if answers is not None and judged is not None and isinstance(pupil.task, MultiLabelClassification):
+        gold = Told(pupil.task.told(list(answers.logits), judged), answers.known)
+    rows = [pupil.rows(lot) for lot in lots]
+    return Taught(lots, rows, list(soft), gold, facts=lessons.facts, account=lessons.account)
+
+
+def _texts(examples: Examples) -> list[Asked]:
+    """What a teacher is asked about: each text, or both of a pair."""
+    firsts, seconds = examples.columns["text"], examples.columns.get("text_b")
+    return firsts if seconds is None else list(zip(firsts, seconds, strict=True))
+
+
+def _examples(lot: Examples, texts: Sequence[Asked]) -> Examples:
+    """Those of a lot's examples, without their answers."""
+    columns = [name for name in ("text", "text_b") if name in lot.columns]
+    values = [[text] if isinstance(text, str) else text for text in texts]
+    return Examples(lot.task, {name: [v[i] for v in values] for i, name in enumerate(columns)}, lot.source)
 
 
 def _by_model(

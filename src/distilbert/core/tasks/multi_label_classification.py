@@ -131,7 +131,7 @@ class MultiLabelClassification(OfTexts):
                 source=source,
             )
             rule = f"Every row must have a list of labels, or a text of them with {SEPARATOR} between."
-            fields["labels"] = Field(label, _several, rule)
+            fields["labels"] = Field(label, read_labels, rule)
         return gather(cls.name, rows, fields, source=source, files=files)
 
     # How labels become ids and back.
@@ -243,7 +243,7 @@ class MultiLabelClassification(OfTexts):
         return matching_labels(self.labels, other.labels)
 
 
-def _several(value: Any) -> list[str] | None:
+def read_labels(value: Any) -> list[str] | None:
     """Labels, each once; a list of none is a list."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(SEPARATOR)] if value.strip() else []
@@ -254,7 +254,8 @@ def _several(value: Any) -> list[str] | None:
 
 
 def _sigmoid(logits: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
+    # Written as it is published it would overflow at a logit that says never.
+    return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
 
 
 def _of_label(number: int) -> Metric:

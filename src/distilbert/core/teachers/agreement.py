@@ -26,13 +26,14 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class Told:
-    """Answers of a model, which says something of every row."""
+    """Answers as the metrics take them; of a model, which says something of every row, ``heard`` is None."""
 
     answers: Any
+    heard: Known | None = None
 
     @property
     def known(self) -> Known:
-        return np.ones(len(self.answers), np.bool_)
+        return np.ones(len(self.answers), np.bool_) if self.heard is None else self.heard
 
 
 def agreement(

@@ -12,6 +12,9 @@ from distilbert.errors import DataError
 Numbers = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Known = np.ndarray[Any, np.dtype[np.bool_]]
 
+#: What a teacher is asked about: a text, or the two of a pair.
+Asked = str | tuple[str, str]
+
 #: The logit of a probability of zero: it is zero at every temperature, and finite, so that no product of
 #: a loss becomes one of zero and infinity.
 NEVER = -1e4
@@ -22,7 +25,8 @@ class Targets:
     """A teacher's answers to some texts.
 
     Attributes:
-        logits: [texts, C], up to a constant in each row; zeros where there is no answer.
+        logits: [texts, C], up to a constant in each row, or of several classes that may hold each its own;
+            zeros where there is no answer.
         known: [texts], False where the teacher gave none.
     """
 
@@ -36,6 +40,14 @@ class Targets:
         with np.errstate(divide="ignore"):
             logits = np.log(given.astype(np.float64))
         return cls(np.maximum(logits, NEVER).astype(np.float32), known)
+
+    @classmethod
+    def of_several(cls, probabilities: Numbers, known: Known) -> Self:
+        """From the probability of each class, whatever the others, [texts, C]; likewise."""
+        given = np.where(known[:, None], probabilities, 0.5).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            logits = np.log(given) - np.log1p(-given)
+        return cls(np.clip(logits, NEVER, -NEVER).astype(np.float32), known)
 
     @classmethod
     def all_known(cls, logits: "np.ndarray[Any, np.dtype[np.float32]]") -> Self:
@@ -66,8 +78,9 @@ class Teacher(Protocol):
     #: Whether each answer costs something, so that none is asked for while a run is only planned.
     paid: ClassVar[bool]
 
-    def targets(self, texts: Sequence[str], labels: Sequence[str], *, progress: Progress) -> Targets:
-        """Its answers, the classes in the order of ``labels``.
+    def targets(self, texts: Sequence[Any], labels: Sequence[str], *, progress: Progress) -> Targets:
+        """Its answers, the classes in the order of ``labels``. Texts are strings; a file of labels is asked
+        about pairs too.
 
         Raises:
             ConfigError: it knows other classes.
@@ -93,7 +106,7 @@ class Teaching:
     """
 
     labelled: Targets
-    unlabelled: tuple[list[str], Targets]
+    unlabelled: tuple[list[Asked], Targets]
     gold: Targets | None
     facts: Mapping[str, Any]
     account: Mapping[str, Any]
@@ -110,9 +123,9 @@ class Teaching:
         teacher: Teacher,
         labels: Sequence[str],
         *,
-        labelled: Sequence[str],
-        unlabelled: Sequence[str],
-        gold: Sequence[str] | None,
+        labelled: Sequence[Asked],
+        unlabelled: Sequence[Asked],
+        gold: Sequence[Asked] | None,
         progress: Progress,
     ) -> Self:
         """Ask a teacher. Texts to judge by come first: they are wanted most, should answers run out.
@@ -146,7 +159,7 @@ class Teaching:
         )
 
 
-def _asked(teacher: Teacher, texts: Sequence[str], labels: Sequence[str], progress: Progress) -> Targets:
+def _asked(teacher: Teacher, texts: Sequence[Asked], labels: Sequence[str], progress: Progress) -> Targets:
     """What a teacher answers, if that is what an answer has to be: anybody may have written the teacher."""
     found = teacher.targets(texts, labels, progress=progress)
     wanted = (len(texts), len(labels))
@@ -166,7 +179,7 @@ class Unasked:
     kind: ClassVar[str] = "teacher that was not asked"
     paid: ClassVar[bool] = False
 
-    def targets(self, texts: Sequence[str], labels: Sequence[str], *, progress: Progress) -> Targets:
+    def targets(self, texts: Sequence[Any], labels: Sequence[str], *, progress: Progress) -> Targets:
         return Targets.all_known(np.zeros((len(texts), len(labels)), np.float32))
 
     def facts(self) -> dict[str, Any]:
