@@ -13,6 +13,9 @@ from task_files import Rows, asked, choices, pairs, scored, several, tagged
 
 from distilbert import Finetuner, Finetuning
 from distilbert.core.files import read_json
+from distilbert.core.pooling import Normalize
+from distilbert.core.sentence_folders import SentenceModules, write_modules
+from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.question_answering import QuestionAnswering
 from distilbert.core.tasks.reading import as_examples, task_named
 from distilbert.core.tasks.token_classification import TokenClassification
@@ -259,7 +262,7 @@ def test_folders_that_cannot_teach_a_task(folders: Path, tmp_path: Path) -> None
         ("tagged", "sequence-classification", "a text classifier's head, trained.*classifier.dense"),
         ("pairs", "regression", "one number. Received: problem_type=None, 3 outputs"),
         ("pairs", "multi-label-classification", "tells several labels"),
-        ("pairs", "sentence-embedding", "for sentence-embedding must be a BERT or a DistilBERT"),
+        ("pairs", "sentence-embedding", "A folder of sentence embeddings has a modules.json"),
     ):
         with pytest.raises(ConfigError, match=said):
             open_named(folders / "roberta" / place, name)
@@ -274,6 +277,34 @@ def test_folders_that_cannot_teach_a_task(folders: Path, tmp_path: Path) -> None
     write_foreign(tmp_path / "mlm", "deberta")
     with pytest.raises(ConfigError, match="able to have a head that chooses.*family deberta, which has none"):
         open_named(tmp_path / "mlm", "multiple-choice")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_teacher_of_vectors(family: str, folders: Path, tmp_path: Path) -> None:
+    """Its vectors are the peer's, of a folder without a pooler, and a pupil learns them."""
+    peer = pytest.importorskip(
+        "sentence_transformers", reason="the peer sentence-transformers is not installed"
+    )
+    place = write_foreign(tmp_path / "vectors", family)
+    write_modules(place, SentenceModules(after=(Normalize(),), max_seq_length=8))
+    texts = [row["text_a"] for row in rows_of("pairs", 20)]
+    opened = open_named(place, "sentence-embedding")
+    examples = Examples("sentence-embedding", {"text": texts})
+    made = opened.rows(examples)
+    assert made.lengths.max() == 8
+    vectors = np.concatenate(opened.item_logits(made))
+    theirs = peer.SentenceTransformer(str(place), device="cpu").encode(texts)
+    np.testing.assert_allclose(vectors, theirs, atol=1e-5)
+    assert np.abs(vectors[::-1] - theirs).max() > 1e-3, "each text has its own"
+    recipe = RECIPE.with_changes(steps=30, learning_rate=3e-3)
+    pupil = Finetuner(folders / "bert", teacher=place, task="sentence-embedding", recipe=recipe, device="cpu")
+    run = pupil.run([{"text": text} for text in texts], out=tmp_path / "out")
+    losses = run.log.losses["teacher"]
+    assert losses[-1] < losses[0] / 2
+    bart = write_foreign(tmp_path / "bart", "bart")
+    write_modules(bart, SentenceModules())
+    with pytest.raises(ConfigError, match="its last ones are a decoder's"):
+        open_named(bart, "sentence-embedding")
 
 
 def test_tokenizers_that_a_task_cannot_use(folders: Path, tmp_path: Path) -> None:

@@ -190,8 +190,10 @@ def open_foreign_language_model(
     return opened, tokenizer
 
 
-def read_foreign(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTokenizer]:
-    """A model in fp32 with one of these heads, and its tokenizer."""
+def read_foreign(
+    folder: Path, heads: str, wanted: str, *, unneeded: str | None = None
+) -> tuple[Any, ForeignTokenizer]:
+    """A model in fp32 with one of these heads, and its tokenizer; a part of it may be untrained."""
     try:
         import transformers
     except ImportError:
@@ -242,7 +244,7 @@ def read_foreign(folder: Path, heads: str, wanted: str) -> tuple[Any, ForeignTok
         raise _unreadable(folder, error) from None
     finally:
         spoken.setLevel(level)
-    if missing := sorted(report["missing_keys"]):
+    if missing := sorted(key for key in report["missing_keys"] if key.split(".")[0] != unneeded):
         raise ConfigError(
             f"A teacher must have {wanted}, trained.",
             received=f"{folder} without {', '.join(missing[:3])}" + (" and more" if missing[3:] else ""),

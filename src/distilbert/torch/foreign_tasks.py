@@ -12,6 +12,7 @@ from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.hub import local_folder
 from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
+from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.calibration import Calibration
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.sequence_classification import SequenceClassification
@@ -33,6 +34,7 @@ _HEADS = {
     Head.MULTIPLE_CHOICE: ("MODEL_FOR_MULTIPLE_CHOICE_MAPPING", "a head that chooses among options"),
     Head.TOKEN_CLASSIFICATION: ("MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING", "a head that tags words"),
     Head.QUESTION_ANSWERING: ("MODEL_FOR_QUESTION_ANSWERING_MAPPING", "a head that finds answers"),
+    Head.NONE: ("MODEL_MAPPING", "an encoder"),
 }
 
 
@@ -96,14 +98,11 @@ class ForeignPredictor:
             MissingExtraError: ``transformers`` is not installed.
         """
         folder, facts = Path(folder), facts or {}
-        if task.head not in _HEADS:
-            raise ConfigError(
-                f"A teacher for {task.name} must be a BERT or a DistilBERT.",
-                received=f"{folder} of another family",
-                remedy="Choose another teacher.",
-            )
-        model, tokenizer = read_foreign(folder, *_HEADS[task.head])
-        if (names := model.config.architectures) and type(model).__name__ not in names:
+        headless = task.head is Head.NONE
+        # No vector is made by a pooler, and whatever head stands on an encoder is left out.
+        unneeded = "pooler" if headless else None
+        model, tokenizer = read_foreign(encoder_folder(folder), *_HEADS[task.head], unneeded=unneeded)
+        if (names := model.config.architectures) and type(model).__name__ not in names and not headless:
             raise ConfigError(
                 f"A teacher for {task.name} must have {_HEADS[task.head][1]}.",
                 received=f"a {', '.join(names)} in {folder}",
@@ -116,6 +115,8 @@ class ForeignPredictor:
             opened = cls(_TaskModel(model.to(place), told_types=tokenizer.tells_types), tokenizer, own)
             if task.head is Head.QUESTION_ANSWERING and len(tokenizer.pair_frame.before) != 1:
                 raise ValueError("a row must begin with one special token, which stands for no answer")
+            if headless and model.config.is_encoder_decoder:
+                raise ValueError("vectors are made of an encoder's states, and its last ones are a decoder's")
             opened._try(tried)
         except Exception as error:  # any family's code
             raise unusable(folder, model, error) from None
@@ -130,7 +131,8 @@ class ForeignPredictor:
 
     @property
     def max_length(self) -> int:
-        return self.reader.max_length
+        modules = getattr(self.task, "modules", None)
+        return min(self.reader.max_length, getattr(modules, "max_seq_length", None) or self.reader.max_length)
 
     def rows(self, examples: Examples) -> TokenRows:
         """The items that examples become."""
@@ -182,7 +184,7 @@ def open_as(folder: str | Path, task: Task, *, device: str = "auto", precision: 
         CheckpointError, ConfigError, MissingExtraError: those of either's ``open``.
     """
     folder = local_folder(folder)
-    if not is_foreign(folder):
+    if not is_foreign(encoder_folder(folder)):
         return Predictor.open(folder, device=device, precision=precision)
     options: dict[str, Any] = {"device": device, "precision": precision}
     return ForeignPredictor.open(folder, task=type(task), facts=task.facts(), **options)
