@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
     from distilbert.core.trimming import trim as trim
+    from distilbert.engine.answer_files import answer_file as answer_file
     from distilbert.engine.engine import Engine as Engine
     from distilbert.engine.engine import load as load
     from distilbert.engine.export import export as export
@@ -123,6 +124,7 @@ _HOMES = {
     "pack": "core.data.packing",
     "pipeline": "engine.pipelines",
     "read_examples": "core.tasks.reading",
+    "answer_file": "engine.answer_files",
     "calibrate": "torch.evaluate",
     "evaluate": "torch.evaluate",
     "evaluate_language_model": "torch.masked_evaluation",

@@ -155,7 +155,8 @@ def _run(args: argparse.Namespace, display: Display) -> int:
         # Downloads are drawn by the hub's client, which reads this when it is first needed.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        if hasattr(args, "threads"):
+        needs_torch = getattr(args.command, "needs_torch", lambda args: hasattr(args, "threads"))
+        if needs_torch(args):
             _start_torch(args.threads, display)
         return args.command.run(args, display) or 0
     except DistilBertError as error:

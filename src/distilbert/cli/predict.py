@@ -8,13 +8,20 @@ than one text, such as a pair or a question with its options, comes from a table
   cat texts.txt | distilbert predict --model classifier/ -
   distilbert predict --model pairs/ '{"text_a": "A fine day.", "text_b": "A dull one."}'
   distilbert predict --model classifier/ --file texts.txt --abstain-below 0.8
+
+With --out a table of any size is answered into a file, by an engine and without PyTorch. The same command
+goes on from what a killed run has answered.
+
+  distilbert predict --model classifier/ --file rows.jsonl --out answers.jsonl
 """
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,10 +57,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='say "unsure" where the answer\'s probability is lower',
     )
     add_columns(parser)
+    group = parser.add_argument_group("into a file")
+    group.add_argument(
+        "--out", metavar="FILE", help="a .jsonl, .csv or .parquet for the answers to --file; it is replaced"
+    )
+    group.add_argument(
+        "--runtime",
+        choices=("auto", "onnx", "openvino", "torch"),
+        default="auto",
+        help="what computes (the first that is installed)",
+    )
+    group.add_argument(
+        "--on-long",
+        choices=("window", "truncate", "error"),
+        default="window",
+        help="what becomes of longer texts than the model reads (window)",
+    )
     add_machine(parser)
 
 
+def needs_torch(args: argparse.Namespace) -> bool:
+    """Whether PyTorch is to be loaded before the command begins."""
+    return args.out is None
+
+
 def run(args: argparse.Namespace, display: Display) -> None:
+    if args.out is not None:
+        _into_file(args, display)
+        return
     from distilbert.torch.predictor import Predictor
 
     if bool(args.texts) == bool(args.file):
@@ -79,6 +110,43 @@ def run(args: argparse.Namespace, display: Display) -> None:
                 print("\t".join([str(answer), *map(_shown, given)]))
     if cut:
         display.say(f"{cut} texts were longer than {predictor.max_length} tokens and were cut to that.")
+
+
+def _into_file(args: argparse.Namespace, display: Display) -> None:
+    from distilbert.engine.answer_files import answer_file, out_kind
+    from distilbert.engine.engine import load
+
+    if args.texts or not args.file:
+        raise DataError(
+            "Answers go into a file where their texts come from one.",
+            received="--out" + (", and texts as words" if args.texts else " without --file"),
+            remedy="Give --file FILE, or leave --out out.",
+        )
+    out_kind(Path(args.out))
+    columns = {**({"text": args.text_column} if args.text_column else {}), **args.columns}
+    started = time.perf_counter()
+    with load(args.model, runtime=args.runtime, streams=args.threads, on_long=args.on_long) as engine:
+        made = answer_file(
+            engine,
+            args.file,
+            args.out,
+            columns=columns,
+            abstain_below=args.abstain_below,
+            progress=display.progress,
+        )
+        tally = engine.tally
+    facts = {
+        "out": args.out,
+        **asdict(made),
+        "cut": tally.cut,
+        "windowed": tally.windowed,
+        "padding": round(tally.padding, 4),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    said = f", {made.resumed} of them from an earlier run" if made.resumed else ""
+    said += f"; {made.refused} rows could not be read" if made.refused else ""
+    said += f"; {tally.cut} texts were cut" if tally.cut else ""
+    display.result(f"{args.out}: {made.rows} answers{said}.", facts)
 
 
 def _chunks(args: argparse.Namespace, lines: Iterator[str] | None, task: Task) -> Iterator[Examples]:

@@ -1,12 +1,13 @@
 """Text in, answers out: a folder's model on a runtime, with its tokenizer and its task."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from distilbert.core.data.readers import OwnReader
+from distilbert.core.data.sources import Numbered
 from distilbert.core.tasks.abstaining import check_abstaining, withheld
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.folders import TaskFolder
@@ -160,6 +161,58 @@ class Engine(AbstractContextManager["Engine"]):
             )
         return self._through(lots_of(rows), abstain_below, errors=errors)
 
+    def numbered(
+        self,
+        rows: Iterable[Numbered],
+        *,
+        source: str,
+        columns: Mapping[str, str],
+        abstain_below: float | None = None,
+    ) -> Iterator[tuple[dict[str, Any], Answered]]:
+        """What is asked in each row of a table, and its answer; a ``Refused`` where that cannot be read.
+
+        Args:
+            rows: with the numbers of their lines, as ``read_rows`` gives them.
+            source: what errors call the table.
+            columns: its columns' names, by the task's own names of them.
+            abstain_below: an answer that is less likely is "unsure".
+
+        Raises:
+            ConfigError: as a call.
+            DataError: not one of the first rows can be read: the columns are others.
+        """
+        check_abstaining(self.task, abstain_below)
+
+        def examples_of(lot: list[Numbered]) -> Examples:
+            good = [(number, row) for number, row in lot if not isinstance(row, DataError)]
+            if len(good) < len(lot):
+                raise next(row for _, row in lot if isinstance(row, DataError))
+            made: Examples = self.task.read(good, source=source, columns=columns, labelled=False)
+            return made
+
+        def begin(lot: list[Numbered]) -> _Lot:
+            return _Lot(self._begin(lot, examples_of, "return"))
+
+        def finish(lot: _Lot) -> Iterator[tuple[dict[str, Any], Answered]]:
+            for part in lot.parts:
+                if isinstance(part, DataError):
+                    yield {}, Refused(part)
+                    continue
+                names = [name for name in self.task.inputs if name in part.examples.columns]
+                asked = part.examples.rows(*names)
+                for row, answer in zip(asked, self._answers(part, abstain_below), strict=True):
+                    yield dict(zip(names, row, strict=True)), answer
+
+        lots = lots_of(rows)
+        first = next(lots, None)
+        if first is None:
+            return
+        begun = begin(first)
+        if not begun.requests:
+            raise next(part for part in begun.parts if isinstance(part, DataError))
+        yield from finish(begun)
+        yield from through(lots, begin, finish)
+
     def close(self) -> None:
         """Let go of the runtime; what still waits is cancelled."""
         self._computer.close()
@@ -175,7 +228,7 @@ class Engine(AbstractContextManager["Engine"]):
         check_abstaining(self.task, abstain_below)
 
         def begin(lot: Any) -> _Lot:
-            return _Lot(self._begin(lot, errors))
+            return _Lot(self._begin(lot, self._examples, errors))
 
         def finish(lot: _Lot) -> Iterator[Answered]:
             for part in lot.parts:
@@ -186,16 +239,18 @@ class Engine(AbstractContextManager["Engine"]):
 
         return through(lots, begin, finish)
 
-    def _begin(self, lot: Any, errors: str) -> list[_Part | DataError]:
+    def _begin(
+        self, lot: Any, examples_of: Callable[[Any], Examples], errors: str
+    ) -> list[_Part | DataError]:
         """Tokenise a lot and have it computed; one that cannot be read as a whole, example by example."""
         try:
-            return [self._part(self._examples(lot))]
+            return [self._part(examples_of(lot))]
         except DataError as error:
             if errors == "raise":
                 raise
             if len(lot) == 1:
                 return [error]
-        return [part for row in lot for part in self._begin([row], errors)]
+        return [part for row in lot for part in self._begin([row], examples_of, errors)]
 
     def _examples(self, rows: Any) -> Examples:
         if isinstance(rows, Examples):

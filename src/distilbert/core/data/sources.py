@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from distilbert.core.data.class_names import named, noted_names
 from distilbert.core.data.lines import COMPRESSIONS, MAX_LINE, Meter, numbered_lines
@@ -17,6 +17,8 @@ from distilbert.errors import DataError, MissingExtraError
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+#: A row with the number of its line; or, where that is wanted, why there is none.
+Numbered = tuple[int, Row | DataError]
 Place = str | os.PathLike[str]
 
 #: Columns that hold the text, in the order in which they are looked for.
@@ -62,8 +64,16 @@ def read_texts(
         logger.warning("%s holds no text.", path)
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
+@overload
+def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]: ...
+@overload
+def read_rows(path: str | Path, *, broken: bool) -> Iterator[Numbered]: ...
+def read_rows(path: str | Path, *, broken: bool = False) -> Iterator[Any]:
     """The rows of a table, each with the number of the line (or, in Parquet, of the row) it begins on.
+
+    Args:
+        path: the file.
+        broken: give an error in the place of a line that is no row, and go on.
 
     Raises:
         DataError: no such file, not a table, nothing in it, a broken line, or not UTF-8.
@@ -77,7 +87,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
             remedy="Save it as one of these, with a line of column names where it is .csv or .tsv.",
         )
     empty = True
-    for row in _READERS[kind](path, Meter()):
+    for row in _READERS[kind](path, Meter()) if broken else _whole(kind, path, Meter()):
         empty = False
         yield row
     if empty:
@@ -177,7 +187,7 @@ def _texts_in(path: Path, column: str | None, *, every_row: bool, meter: Meter |
     if kind == ".parquet":
         rows = _read_parquet(path, meter, lambda names: [text_column(names, wanted=column, path=path)])
     else:
-        rows = _READERS[kind](path, meter)
+        rows = _whole(kind, path, meter)
     return column_texts(rows, column, place=path, every_row=every_row)
 
 
@@ -220,7 +230,15 @@ def _some(folder: Path, paths: list[Path]) -> list[str]:
     return shown + ([f"and {len(paths) - 8} more"] if len(paths) > 8 else [])
 
 
-def _read_separated(path: Path, delimiter: str, meter: Meter) -> Iterator[tuple[int, Row]]:
+def _whole(kind: str, path: Path, meter: Meter) -> Iterator[tuple[int, Row]]:
+    """The rows of a table, which is refused where one is broken."""
+    for number, row in _READERS[kind](path, meter):
+        if isinstance(row, DataError):
+            raise row
+        yield number, row
+
+
+def _read_separated(path: Path, delimiter: str, meter: Meter) -> Iterator[Numbered]:
     # A field may be a whole document; the module's own limit is 128 KiB.
     csv.field_size_limit(MAX_LINE)
     lines = numbered_lines(path, meter)
@@ -235,12 +253,16 @@ def _read_separated(path: Path, delimiter: str, meter: Meter) -> Iterator[tuple[
             )
         for row in reader:
             if None in row or None in row.values():
-                raise DataError(
-                    "Every row must have as many fields as there are column names.",
-                    received=f"another number at line {number} of {path}",
-                    remedy="Put fields that contain separators or line breaks between double quotes.",
+                yield (
+                    number,
+                    DataError(
+                        "Every row must have as many fields as there are column names.",
+                        received=f"another number at line {number} of {path}",
+                        remedy="Put fields that contain separators or line breaks between double quotes.",
+                    ),
                 )
-            yield number, row
+            else:
+                yield number, row
             number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -250,28 +272,32 @@ def _read_separated(path: Path, delimiter: str, meter: Meter) -> Iterator[tuple[
         ) from None
 
 
-def _read_csv(path: Path, meter: Meter) -> Iterator[tuple[int, Row]]:
+def _read_csv(path: Path, meter: Meter) -> Iterator[Numbered]:
     return _read_separated(path, ",", meter)
 
 
-def _read_tsv(path: Path, meter: Meter) -> Iterator[tuple[int, Row]]:
+def _read_tsv(path: Path, meter: Meter) -> Iterator[Numbered]:
     return _read_separated(path, "\t", meter)
 
 
-def _read_jsonl(path: Path, meter: Meter) -> Iterator[tuple[int, Row]]:
+def _read_jsonl(path: Path, meter: Meter) -> Iterator[Numbered]:
     for number, line in numbered_lines(path, meter):
         if not line.strip():
             continue
         row = None
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
-        if not isinstance(row, dict):
-            raise DataError(
-                "Every line of a .jsonl file must be one JSON object.",
-                received=f"{line.strip()!r:.60} at line {number} of {path}",
-                remedy='Write one object a line, such as {"text": "…", "label": "…"}.',
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            yield (
+                number,
+                DataError(
+                    "Every line of a .jsonl file must be one JSON object.",
+                    received=f"{line.strip()!r:.60} at line {number} of {path}",
+                    remedy='Write one object a line, such as {"text": "…", "label": "…"}.',
+                ),
             )
-        yield number, row
 
 
 def _read_parquet(
@@ -301,7 +327,8 @@ def _read_parquet(
         ) from None
 
 
-_READERS: dict[str, Callable[[Path, Meter], Iterator[tuple[int, Row]]]] = {
+#: What is broken comes as the error that it is, so that whoever can go on may.
+_READERS: dict[str, Callable[[Path, Meter], Iterator[Numbered]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_jsonl,
