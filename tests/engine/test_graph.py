@@ -195,3 +195,21 @@ def test_bert_reads_types_and_distilbert_none() -> None:
 
     assert input_names(BertConfig()) == ["input_ids", "attention_mask", "token_type_ids"]
     assert input_names(DistilBertConfig()) == ["input_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_words_are_guessed_where_they_are_asked_for(name: str) -> None:
+    config = ALL[name]
+    model = model_with(config, Head.MASKED_LM)
+    for side in ("right", "left"):
+        ids, mask = live_batch(config, side=side)
+        live = mask.argmax(dim=1)
+        asked = torch.stack([live, live + mask.sum(dim=1) - 1, live], dim=1)
+        true = said(model, Head.MASKED_LM, ids, mask)[0][torch.arange(len(ids))[:, None], asked]
+        for form in FORMS:
+            graph = build(config, arrays_of(model), Head.MASKED_LM, form=form, asked=True)
+            found = computed(graph, {**feed(config, ids, mask), "asked": asked.numpy()})[0]
+            assert np.abs(found - true).max() <= ATOL
+            other = computed(graph, {**feed(config, ids, mask), "asked": asked.flip(1).numpy()})[0]
+            assert np.abs(other[:, 1] - true[:, 1]).max() <= ATOL
+            assert np.abs(found[:, 0] - found[:, 1]).max() > SHOWS

@@ -172,6 +172,17 @@ def test_iterators_are_answered_as_they_come(tokenizer: Any, tmp_path: Path) -> 
         assert ours([]) == []
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_words_are_guessed_on_every_runtime(runtime: str, tokenizer: Any, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "model", tokenizer, "MaskedLM")
+    texts = ["paris is the [MASK] of france .", "no [MASK] [MASK]", "it is [MASK]", "[MASK] is bad"]
+    with pipeline("fill-mask", folder) as usual, pipeline("fill-mask", folder, runtime=runtime) as ours:
+        assert same(ours(texts), usual(texts))
+        # What is kept of each text is what its masks could be, and no other token's.
+        request = ours._begin(texts[:2]).request
+        assert [own.shape for (own,) in request.result()] == [(1, len(tokenizer)), (2, len(tokenizer))]
+
+
 # Long texts, of which the peer answers nothing.
 
 

@@ -26,10 +26,10 @@ Lot = TypeVar("Lot", bound=Begun)
 Answer = TypeVar("Answer")
 
 
-def lots_of(rows: Iterable[Given]) -> Iterator[list[Given]]:
-    """Rows, as many at a time as make a lot."""
+def lots_of(rows: Iterable[Given], size: int | None = None) -> Iterator[list[Given]]:
+    """Rows, as many at a time as make a lot: usually ``LOT``."""
     source = iter(rows)
-    return iter(lambda: list(islice(source, LOT)), [])
+    return iter(lambda: list(islice(source, size or LOT)), [])
 
 
 def through(

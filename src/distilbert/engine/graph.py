@@ -38,6 +38,7 @@ def build(
     pooling: Pooling | None = None,
     form: str = "plain",
     choices: bool = False,
+    asked: bool = False,
 ) -> Graph:
     """The graph of a model.
 
@@ -48,6 +49,8 @@ def build(
         pooling: what makes one vector of a text's states, where there is no head; None gives the states.
         form: "plain" is the standard's operators, "fused" ONNX Runtime's own.
         choices: take the options of a question together, [B, options, S], and give [B, options].
+        asked: of a masked language model, take ``asked`` too, the columns of the tokens to guess, [B, M], and
+            give [B, M, V].
 
     Returns:
         A graph that gives ``logits`` [B, C], [B, 1] of multiple choice, [B, S, C] or [B, S, V];
@@ -66,13 +69,20 @@ def build(
     x = form_of.embed(given["input_ids"], given.get("token_type_ids"), encoder.embeddings)
     for i in range(config.n_layers):
         block, query = getattr(encoder.transformer.layer, str(i)), ""
-        if last_token is not None and i == config.n_layers - 1:
-            query = at_place(form_of, x, place(form_of, live, last=last_token))
+        if i == config.n_layers - 1:
+            if asked:
+                query = at_place(form_of, x, "asked")
+            elif last_token is not None:
+                query = at_place(form_of, x, place(form_of, live, last=last_token))
         x = _block(form_of, x, mask, block, config, i, query)
     single = last_token is not None
     whole = parameters.as_attributes(arrays)
     found = outputs(form_of, x, live, whole, config, head, pooling, single=single)
     axes: tuple[str, ...] = ("batch", "sequence")
+    if asked:
+        (logits, _), *_ = found.values()
+        found = {"logits": (logits, ["batch", "asked", config.vocab_size])}
+        return nodes.graph({**dict.fromkeys(names, axes), "asked": ["batch", "asked"]}, found)
     if choices:
         axes = ("batch", "options", "sequence")
         sizes = nodes.add("Slice", nodes.add("Shape", names[0]), nodes.whole(0), nodes.whole(2))

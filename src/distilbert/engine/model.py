@@ -22,12 +22,14 @@ class Model:
         config: the sizes.
         head: what stands on the encoder.
         pooling: what makes one vector of a text's states, where there is no head; None gives the states.
+        asked: whether it is told, for each row, which tokens to guess, and computes no others to the end.
     """
 
     folder: Path
     config: EncoderConfig
     head: Head
     pooling: Pooling | None = None
+    asked: bool = False
 
     @classmethod
     def of(cls, opened: TaskFolder) -> Self:
@@ -52,4 +54,12 @@ class Model:
             CheckpointError: the folder's weights are damaged.
         """
         arrays, _ = read_weights(self.folder, parameters_of(self.head, self.config), self.config)
-        return build(self.config, arrays, self.head, pooling=self.pooling, form=form, choices=choices)
+        return build(
+            self.config,
+            arrays,
+            self.head,
+            pooling=self.pooling,
+            form=form,
+            choices=choices,
+            asked=self.asked,
+        )

@@ -101,8 +101,11 @@ class _Work:
             begins = np.array([row.second or len(columns) for row in rows])
             types = (columns >= begins[:, None]) & (feed["attention_mask"] > 0)
             feed["token_type_ids"] = types.astype(np.int64)
-        outputs = self.runtime.run(feed)
         lengths = [len(own) if self.model.answers_tokens else None for own in ids]
+        if self.model.asked:
+            asked = [row.asked for row in rows if row.asked is not None]
+            feed["asked"], lengths = pad(asked, value=0), [len(own) for own in asked]
+        outputs = self.runtime.run(feed)
         # Copies: a row is not to hold the memory of its whole group.
         return [
             tuple(output[i, :length].copy() if length else output[i].copy() for output in outputs)

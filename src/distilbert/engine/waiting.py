@@ -28,10 +28,12 @@ class Row:
     Attributes:
         ids: of its tokens.
         second: the column at which its second text begins; 0 where there is one text.
+        asked: the columns of the tokens that a model is asked about, of one that is told.
     """
 
     ids: Ids
     second: int = 0
+    asked: Ids | None = None
 
 
 class Request(Future[list[Any]]):

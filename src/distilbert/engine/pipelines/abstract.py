@@ -64,6 +64,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
     """
 
     head: ClassVar[Head]
+    #: Inputs of a lot: fewer where what the model gives for each is large.
+    lot: ClassVar[int | None] = None
 
     def __init__(self, folder: str | Path, *, on_long: str = "window", **settings: Any) -> None:
         folder = local_folder(folder)
@@ -84,7 +86,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.max_length = longest_text(self.modules, self.config, self.tokenizer)
         computing = {name: settings.pop(name) for name in _COMPUTING if name in settings}
         self._usual = settings
-        model = Model(place, self.config, self.head, self._pooling())
+        model = Model(place, self.config, self.head, self._pooling(), asked=self.head is Head.MASKED_LM)
         self._computer = Computer(model, pad_token_id=self.reader.pad_token_id, **computing)
 
     @property
@@ -115,7 +117,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
 
         if self._is_one(inputs):
             return next(iter(finish(begin([inputs]))))
-        answers = through(lots_of(inputs), begin, finish)
+        answers = through(lots_of(inputs, self.lot), begin, finish)
         return list(answers) if isinstance(inputs, Sequence) else answers
 
     #: Which options say how inputs are read; the others say how outputs are answered.

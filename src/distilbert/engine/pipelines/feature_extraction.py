@@ -20,6 +20,7 @@ class FeatureExtraction(Pipeline):
     """
 
     head = Head.NONE
+    lot = 32
     _reading: ClassVar[tuple[str, ...]] = ("truncation",)
 
     def _begin(self, given: list[Any], *, truncation: Any = False) -> Begun:

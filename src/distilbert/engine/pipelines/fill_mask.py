@@ -63,10 +63,11 @@ class FillMask(Pipeline):
         return _Masked(ids, masks, int(np.clip(middle - room // 2, 1, len(ids) - 1 - room)) - 1)
 
     def _read(self, one: _Masked) -> Row:
+        asked = (one.masks - one.shift).astype(np.int32)
         if len(one.ids) <= self.max_length:
-            return Row(one.ids)
+            return Row(one.ids, asked=asked)
         inside = one.ids[one.shift + 1 : one.shift + self.max_length - 1]
-        return Row(np.concatenate([one.ids[:1], inside, one.ids[-1:]]))
+        return Row(np.concatenate([one.ids[:1], inside, one.ids[-1:]]), asked=asked)
 
     def _answers(
         self, state: list[_Masked], found: list[tuple[Array, ...]], *, top_k: int = 5, targets: Any = None
@@ -74,7 +75,7 @@ class FillMask(Pipeline):
         wanted = None if targets is None else self._targets(targets)
         top_k = rules.integer(1)("top_k", top_k)
         for one, (logits, *_) in zip(state, found, strict=True):
-            likely = np.exp(log_softmax(logits[one.masks - one.shift].astype(np.float64)))
+            likely = np.exp(log_softmax(logits.astype(np.float64)))
             rows = [self._row(one, int(mask), own, top_k, wanted, len(one.masks) == 1)
                     for mask, own in zip(one.masks, likely, strict=True)]  # fmt: skip
             yield rows[0] if len(rows) == 1 else rows

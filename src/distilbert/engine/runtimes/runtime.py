@@ -35,5 +35,6 @@ class Runtime(Protocol):
         """What the model gives, in the order and the shapes of its graph's outputs.
 
         Args:
-            feed: ``input_ids`` and ``attention_mask``, of a BERT ``token_type_ids``: int64, [B, S].
+            feed: ``input_ids`` and ``attention_mask``, of a BERT ``token_type_ids``: int64, [B, S]; where the
+                model is told what it is asked about, ``asked`` [B, M].
         """

@@ -47,6 +47,11 @@ class Torch:
         with torch.inference_mode():
             if pooling is not None:
                 return [pooled_rows(self.module, ids, mask, pooling).numpy()]
+            if self.model.asked:
+                states = self.module.encoder(ids, mask, token_type_ids=types, return_dict=True)
+                rows = torch.arange(len(ids))[:, None]
+                states = states.last_hidden_state[rows, torch.from_numpy(feed["asked"])]
+                return [self.module.token_logits(states).numpy()]
             if head is Head.MULTIPLE_CHOICE:
                 types = None if types is None else types[None]
                 logits = self.module(ids[None], mask[None], token_type_ids=types, return_dict=True).logits
