@@ -2,9 +2,11 @@
 
 import ctypes
 import gc
+import gzip
 import json
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 import time
@@ -21,7 +23,21 @@ from distilbert.core.machine import describe_machine
 #: Public data beside the project.
 DATA = Path(os.environ.get("DISTILBERT_DATA", "../shared/data"))
 
+#: The ragged mix: rows of each of these files.
+MIX = {"sst2.dev": 400, "ag_news.test": 400, "imdb.test_2500": 200}
+
 Work = Callable[[], object]
+
+
+def ragged_texts(share: float = 1.0) -> list[str]:
+    """Sentences of film reviews, news and whole reviews, shuffled; or a share of them."""
+    texts: list[str] = []
+    for name, count in MIX.items():
+        with gzip.open(DATA / "tasks" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+            found = [json.loads(line)["text"] for line in file]
+        texts += random.Random(0).sample(found, round(share * count))
+    random.Random(0).shuffle(texts)
+    return texts
 
 
 def peer() -> ModuleType:

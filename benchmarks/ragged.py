@@ -11,20 +11,16 @@ dropout, so that the losses can be compared.
 """
 
 import argparse
-import gzip
-import json
-import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import DATA, apart, conclude, peak_bytes, peer, row, say, seconds, table
+from measuring import DATA, apart, conclude, peak_bytes, peer, ragged_texts, row, say, seconds, table
 
 import distilbert
 from distilbert import (
@@ -36,7 +32,6 @@ from distilbert import (
 )
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-MIX = {"sst2.dev": 400, "ag_news.test": 400, "imdb.test_2500": 200}
 LONGEST = 512
 BATCH = 32
 #: Tokens of a packed batch: as many as keep matrix products at their speed.
@@ -84,12 +79,7 @@ def main() -> None:
 def mix(share: float) -> list[list[int]]:
     """The ids of texts of the three files, shuffled."""
     tokenizer = DistilBertTokenizerFast(str(DATA / "vocab" / "bert-base-uncased" / "vocab.txt"))
-    texts: list[str] = []
-    for name, count in MIX.items():
-        with gzip.open(Path(DATA) / "tasks" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
-            found = [json.loads(line)["text"] for line in file]
-        texts += random.Random(0).sample(found, round(share * count))
-    random.Random(0).shuffle(texts)
+    texts = ragged_texts(share)
     return tokenizer(texts, truncation=True, max_length=LONGEST)["input_ids"]
 
 
