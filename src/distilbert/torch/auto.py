@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 from distilbert.core.auto import AutoConfig
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.hub import hub_keywords
+from distilbert.core.opening import changed
 from distilbert.errors import ConfigError
 from distilbert.torch import bert, distilbert
-from distilbert.torch.loading import StateDict, changed, chosen_dtype
+from distilbert.torch.loading import StateDict, chosen_dtype
 from distilbert.torch.pretrained import PreTrainedModel
 
 

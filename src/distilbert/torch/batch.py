@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from distilbert.core import calls
 from distilbert.core.config import BertConfig, EncoderConfig
 from distilbert.core.data.packing import PackedBatch
 from distilbert.errors import DataError
@@ -89,25 +89,16 @@ def read(
         position_ids=position_ids,
         token_type_ids=token_type_ids,
     )
-    if (input_ids is None) == (inputs_embeds is None):
-        raise DataError(
-            "A model reads either input_ids or inputs_embeds.",
-            received="neither" if input_ids is None else "both",
-            remedy="Give exactly one of them.",
-        )
+    calls.refuse_both_or_neither(input_ids, inputs_embeds)
     shape = _shape(config, input_ids, inputs_embeds)
     given = input_ids if input_ids is not None else inputs_embeds
     assert given is not None
     recording = is_recording()
-    if not recording and shape[1] == 0:
-        raise DataError(
-            "A text has at least one token.",
-            received=f"a batch {list(shape)}",
-            remedy="Leave the special tokens in: add_special_tokens=True in the tokenizer's call.",
-        )
+    if not recording:
+        calls.refuse_empty(shape)
     if position_ids is None:
-        if not recording and shape[1] > config.max_position_embeddings:
-            raise _too_long(config, shape[1])
+        if not recording:
+            calls.refuse_longer(config, shape[1])
     else:
         position_ids = _positions(config, position_ids, shape, checked=not recording)
     if input_ids is not None and has_values(input_ids):
@@ -125,26 +116,11 @@ def _masked(
     shape = sizes(given)[:2]
     if attention_mask.dim() == 4:
         return replace(batch, layout=Padded(columns=_pair_mask(config, attention_mask, shape, reading)))
-    if sizes(attention_mask) != shape:
-        raise DataError(
-            "attention_mask must have the shape of the batch.",
-            received=f"attention_mask {list(attention_mask.shape)} for a batch {list(shape)}",
-            remedy="Give one number a token: 1 for live ones, 0 for padding; or a mask for each pair of "
-            f"tokens, {[shape[0], 1, shape[1], shape[1]]}.",
-        )
+    calls.refuse_mask(sizes(attention_mask), shape)
     if attention_mask.is_complex():
-        raise DataError(
-            "attention_mask holds 1 for live tokens and 0 for padding.",
-            received=_type(attention_mask),
-            remedy="Give whole numbers or booleans.",
-        )
+        raise calls.no_mask(_type(attention_mask))
     if has_values(attention_mask) and not bool(((attention_mask == 0) | (attention_mask == 1)).all()):
-        raise DataError(
-            "attention_mask holds 1 for live tokens and 0 for padding.",
-            received=f"others, up to {attention_mask.abs().max():g} in size",
-            remedy="Numbers that are added to the scores are given for each pair of tokens: "
-            f"{[shape[0], 1, shape[1], shape[1]]}.",
-        )
+        raise calls.other_mask_values(float(attention_mask.abs().max()), shape)
     live_BS = attention_mask != 0
     if is_recording() or given.device.type == "meta":
         return replace(batch, layout=Padded(live_BS))
@@ -182,12 +158,7 @@ def _read_packed(
             received="one in a call that is compiled, exported or traced",
             remedy="Give padded rows, or leave the model uncompiled.",
         )
-    if reading.weights or any(other is not None for other in others):
-        raise DataError(
-            "A packed batch says all of its texts itself, and has no attention weights to show.",
-            received="output_attentions=True" if reading.weights else "further inputs beside it",
-            remedy="Give padded rows for that.",
-        )
+    calls.refuse_beside_packed(others, weights=reading.weights)
     lengths, order = given.lengths, given.order
     layout = Packed.of_texts(lengths, device)
 
@@ -195,7 +166,7 @@ def _read_packed(
         return layout.gather(torch.from_numpy(rows.ravel()[order]).to(device))
 
     input_ids, position_ids = torch.from_numpy(given.input_ids), torch.from_numpy(given.position_ids)
-    check_ids(config, input_ids, where=partial(_in_pack, given))
+    check_ids(config, input_ids, where=partial(calls.place_in_pack, given))
     _check_positions(config, position_ids)
     return Batch(
         layout,
@@ -206,13 +177,6 @@ def _read_packed(
     )
 
 
-def _in_pack(given: PackedBatch, place: list[int]) -> str:
-    text = int(given.segment_ids[tuple(place)])
-    row, column = place
-    before = np.count_nonzero(given.segment_ids[row, :column] == text)
-    return f"text {text - 1}, token {before}" if text else f"the padding of row {row}, column {column}"
-
-
 def refuse_others(**given: Any) -> None:
     """Refuse what is given and no tensor.
 
@@ -221,40 +185,25 @@ def refuse_others(**given: Any) -> None:
     """
     for name, value in given.items():
         if value is not None and not isinstance(value, Tensor):
-            encoding = hasattr(value, "keys")
-            raise DataError(
-                f"{name} must be a tensor.",
-                received=f"a {type(value).__name__}",
-                remedy="Give what a tokenizer gave as model(**encoding)."
-                if encoding
-                else "Call the tokenizer with return_tensors='pt', or give torch.tensor(rows).",
-            )
+            remedy = "Call the tokenizer with return_tensors='pt', or give torch.tensor(rows)."
+            calls.refuse_no_array(name, value, wanted="a tensor", remedy=remedy)
 
 
 def _shape(config: EncoderConfig, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> tuple[int, int]:
     if input_ids is not None:
-        if input_ids.dim() != 2 or input_ids.dtype not in _INTEGERS:
-            raise DataError(
-                "input_ids must be whole numbers [B, S].",
-                received=f"{_type(input_ids)} {list(input_ids.shape)}",
-                remedy="Give a batch of rows, as a tokenizer does with return_tensors='pt'.",
-            )
-        rows, length = sizes(input_ids)
+        shape = sizes(input_ids)
+        calls.refuse_ids(_type(input_ids), shape, whole=input_ids.dtype in _INTEGERS, tensors="pt")
+        rows, length = shape
         return rows, length
     assert inputs_embeds is not None
-    fits = inputs_embeds.dim() == 3 and sizes(inputs_embeds)[-1] == config.dim
-    if not fits or not inputs_embeds.is_floating_point():
-        raise DataError(
-            f"inputs_embeds must be states of the model's width, [B, S, {config.dim}].",
-            received=f"{_type(inputs_embeds)} {list(inputs_embeds.shape)}",
-            remedy="Take them from model.get_input_embeddings().",
-        )
-    rows, length, _ = sizes(inputs_embeds)
+    shape = sizes(inputs_embeds)
+    calls.refuse_embeds(config, _type(inputs_embeds), shape, floating=inputs_embeds.is_floating_point())
+    rows, length, _ = shape
     return rows, length
 
 
 def check_ids(
-    config: EncoderConfig, input_ids: Tensor, *, where: Callable[[list[int]], str] | None = None
+    config: EncoderConfig, input_ids: Tensor, *, where: Callable[[list[int]], str] = calls.place_in_batch
 ) -> None:
     """Refuse ids outside the vocabulary, by where they stand in what the caller gave.
 
@@ -264,52 +213,22 @@ def check_ids(
     wrong = (input_ids < 0) | (input_ids >= config.vocab_size)
     if bool(wrong.any()):
         place = wrong.nonzero()[0].tolist()
-        names = ("row", "column") if len(place) == 2 else ("row", "choice", "column")
-        where = where or (lambda place: ", ".join(f"{n} {i}" for n, i in zip(names, place, strict=True)))
-        raise DataError(
-            f"Every id must be in the vocabulary, 0 to {config.vocab_size - 1}.",
-            received=f"the id {int(input_ids[tuple(place)])} in {where(place)}",
-            remedy="Use the tokenizer that was saved with the model; after adding tokens to it, "
-            "model.resize_token_embeddings(len(tokenizer)).",
-        )
+        raise calls.unknown_id(config, int(input_ids[tuple(place)]), where(place))
 
 
 def _positions(
     config: EncoderConfig, position_ids: Tensor, shape: tuple[int, int], *, checked: bool
 ) -> Tensor:
-    fits = sizes(position_ids) in (shape, (1, shape[1]), (shape[1],))
-    if not fits or position_ids.dtype not in _INTEGERS:
-        raise DataError(
-            "position_ids must be whole numbers of the shape of the batch, or of one of its rows.",
-            received=f"{_type(position_ids)} {list(position_ids.shape)} for a batch {list(shape)}",
-            remedy="Give one number a token.",
-        )
+    whole = position_ids.dtype in _INTEGERS
+    calls.refuse_position_ids(_type(position_ids), sizes(position_ids), shape, whole=whole)
     if checked and has_values(position_ids):
         _check_positions(config, position_ids)
     return position_ids.expand(shape)
 
 
 def _check_positions(config: EncoderConfig, position_ids: Tensor) -> None:
-    if position_ids.numel() and (
-        int(position_ids.min()) < 0 or int(position_ids.max()) >= config.max_position_embeddings
-    ):
-        if int(position_ids.min()) >= 0:
-            raise _too_long(config, int(position_ids.max()) + 1)
-        raise DataError(
-            "Positions count from 0.",
-            received=f"the position {int(position_ids.min())}",
-            remedy="Correct position_ids.",
-        )
-
-
-def _too_long(config: EncoderConfig, length: int) -> DataError:
-    positions = config.max_position_embeddings
-    return DataError(
-        "A text must not be longer than the model's position table.",
-        received=f"{length} tokens, with {positions} positions",
-        remedy=f"Cut the text (truncation=True, max_length={positions}), split it into windows (stride=), or "
-        f"give the model more positions and train them: model.resize_position_embeddings({length}).",
-    )
+    if position_ids.numel():
+        calls.refuse_positions(config, int(position_ids.min()), int(position_ids.max()))
 
 
 def _token_types(
@@ -317,23 +236,10 @@ def _token_types(
 ) -> Tensor | None:
     if token_type_ids is None:
         return None
-    if sizes(token_type_ids) not in (shape, (1, shape[1])) or token_type_ids.dtype not in _INTEGERS:
-        raise DataError(
-            "token_type_ids must be whole numbers of the shape of the batch.",
-            received=f"{_type(token_type_ids)} {list(token_type_ids.shape)} for a batch {list(shape)}",
-            remedy="Give one number a token, or leave them out.",
-        )
-    types = config.type_vocab_size if isinstance(config, BertConfig) else 1
+    whole = token_type_ids.dtype in _INTEGERS
+    calls.refuse_token_type_ids(_type(token_type_ids), sizes(token_type_ids), shape, whole=whole)
     if has_values(token_type_ids) and token_type_ids.numel():
-        low, high = int(token_type_ids.min()), int(token_type_ids.max())
-        if low < 0 or high >= types:
-            raise DataError(
-                f"Token types are from 0 to {types - 1}."
-                if types > 1
-                else "A DistilBERT has no token types.",
-                received=f"token_type_ids with {low if low < 0 else high}",
-                remedy="Leave them out: return_token_type_ids=False in the tokenizer's call.",
-            )
+        calls.refuse_token_types(config, int(token_type_ids.min()), int(token_type_ids.max()))
     if isinstance(config, BertConfig):
         return token_type_ids.expand(shape)
     _warn_of_token_types()
@@ -344,10 +250,7 @@ def _warn_of_token_types() -> None:
     global _has_warned  # noqa: PLW0603  # once a process, as a tokenizer gives them with every batch
     if not is_recording() and not _has_warned:  # in this order, as a graph is made anew when it has
         _has_warned = True
-        logger.warning(
-            "A DistilBERT has no token types; token_type_ids, all 0, are left out. "
-            "A tokenizer gives none with return_token_type_ids=False."
-        )
+        logger.warning(calls.TOKEN_TYPES_LEFT_OUT)
 
 
 _has_warned = False
@@ -361,23 +264,12 @@ def _pair_mask(config: EncoderConfig, mask: Tensor, shape: tuple[int, ...], read
             received=f"attention_mask {list(mask.shape)}",
             remedy="Choose sdpa or eager: model.set_attention('sdpa').",
         )
-    batch, heads, queries, keys = sizes(mask)
-    fits = batch in (1, shape[0]) and heads in (1, config.n_heads)
-    if not fits or queries not in (1, shape[1]) or keys != shape[1]:
-        raise DataError(
-            "A mask for each pair of tokens must have the shape [B, 1 or N, S, S].",
-            received=f"attention_mask {list(mask.shape)} for a batch {list(shape)}",
-            remedy="Give booleans, True where a token may attend, or numbers to add to the scores.",
-        )
+    calls.refuse_pair_mask(config, sizes(mask), shape)
     if mask.is_floating_point():
         hidden = mask <= torch.finfo(mask.dtype).min / 2
         return mask.masked_fill(hidden.all(dim=-1, keepdim=True), 0.0)
     if mask.dtype != torch.bool:
-        raise DataError(
-            "A mask for each pair of tokens holds booleans, or numbers to add to the scores.",
-            received=f"{_type(mask)} {list(mask.shape)}",
-            remedy="Give mask.bool() where 1 means that a token may attend.",
-        )
+        raise calls.no_pair_mask(_type(mask), sizes(mask), cast="mask.bool()")
     return mask | ~mask.any(dim=-1, keepdim=True)
 
 

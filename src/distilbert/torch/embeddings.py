@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from distilbert.core import calls
 from distilbert.core.config import EncoderConfig
-from distilbert.errors import DataError
 from distilbert.torch.batch import Batch
 
 
@@ -39,12 +39,8 @@ class Embeddings(nn.Module):
 
     def _refuse_wider(self, x: Tensor) -> None:
         own = self.LayerNorm.weight.dtype
-        if torch.promote_types(x.dtype, own) != own:
-            raise DataError(
-                f"inputs_embeds must be of the model's type, {own}.".replace("torch.", ""),
-                received=str(x.dtype).removeprefix("torch."),
-                remedy="Give inputs_embeds.to(model.dtype).",
-            )
+        kind, wanted = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, own))
+        calls.refuse_wider(kind, wanted, wider=torch.promote_types(x.dtype, own) != own)
 
 
 def sinusoids(positions: int, width: int) -> Tensor:

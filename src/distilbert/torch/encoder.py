@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from distilbert.core import rules
+from distilbert.core import calls, rules
 from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
 from distilbert.core.parameters import kept_heads
-from distilbert.errors import ConfigError, DataError
+from distilbert.errors import ConfigError
 from distilbert.torch.attention import SelfAttention
 from distilbert.torch.batch import Batch, Reading, read, refuse_others
 from distilbert.torch.embeddings import Embeddings
@@ -312,17 +312,6 @@ def head_mask_per_layer(head_mask: Tensor | None, config: EncoderConfig) -> Tens
     """
     if head_mask is None:
         return None
-    wanted = (config.n_layers, config.n_heads)
-    if sizes(head_mask) not in (wanted, wanted[1:]):
-        raise DataError(
-            "head_mask must have one number a head, or one a layer and head.",
-            received=f"head_mask {list(head_mask.shape)} for {wanted[0]} layers of {wanted[1]} heads",
-            remedy=f"Give it the shape [{wanted[1]}] or [{wanted[0]}, {wanted[1]}].",
-        )
-    if head_mask.is_complex():
-        raise DataError(
-            "head_mask holds real numbers.",
-            received=str(head_mask.dtype).removeprefix("torch."),
-            remedy="Give 1 for a head that is heard and 0 for one that is not.",
-        )
-    return head_mask.expand(wanted)
+    kind = str(head_mask.dtype).removeprefix("torch.")
+    calls.refuse_head_mask(config, kind, sizes(head_mask), real=not head_mask.is_complex())
+    return head_mask.expand(config.n_layers, config.n_heads)

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from distilbert.core import true_answers
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.core.data.packing import PackedBatch
 from distilbert.core.outputs import BaseModelOutput, ModelOutput
 from distilbert.core.parameters import Head
-from distilbert.errors import DataError
 from distilbert.torch.batch import Batch, refuse_others
 from distilbert.torch.encoder import Encoder, chosen, restored
 from distilbert.torch.layout import Packed
@@ -112,12 +112,7 @@ def labels_of(batch: Batch, labels: Tensor, input_ids: Any) -> Tensor:
         tokens = batch.input_ids if batch.input_ids is not None else batch.inputs_embeds
         assert tokens is not None
         shape = sizes(tokens)[:2]
-    if sizes(labels) != shape:
-        packed = isinstance(input_ids, PackedBatch)
-        what = "[T], text after text, as a packed batch lies" if packed else "[B, S]"
-        raise DataError(
-            f"Labels of tokens have the shape of the batch, {what}.",
-            received=f"labels {list(labels.shape)} for a batch {list(shape)}",
-            remedy=f"Give one number a token, {IGNORED_LABEL} where it is not to be counted.",
-        )
+    packed = isinstance(input_ids, PackedBatch)
+    what = "[T], text after text, as a packed batch lies" if packed else "[B, S]"
+    true_answers.refuse_token_labels(sizes(labels), shape, what=what)
     return layout.take(whole_numbers(labels, "labels"), IGNORED_LABEL)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distilbert.core import calls
 from distilbert.core.config import EncoderConfig
 from distilbert.core.data.packing import PackedBatch
 from distilbert.core.outputs import (
@@ -20,7 +21,6 @@ from distilbert.core.outputs import (
     TokenClassifierOutput,
 )
 from distilbert.core.parameters import Head
-from distilbert.errors import ConfigError, DataError
 from distilbert.torch.batch import Batch, check_ids, has_values, refuse_others
 from distilbert.torch.encoder import activation
 from distilbert.torch.headed import HeadedModel, labels_of
@@ -263,12 +263,7 @@ class QuestionAnsweringModel(HeadedModel):
     head = Head.QUESTION_ANSWERING
 
     def __init__(self, config: EncoderConfig) -> None:
-        if config.num_labels != 2:
-            raise ConfigError(
-                "An answer has two limits: num_labels must be 2.",
-                received=f"num_labels={config.num_labels}",
-                remedy="Leave num_labels, id2label and label2id out.",
-            )
+        calls.refuse_limits(config)
         super().__init__(config)
 
     def _build_span_head(self, config: EncoderConfig, *, dropout: float) -> None:
@@ -322,20 +317,9 @@ class QuestionAnsweringModel(HeadedModel):
 
 
 def _choices(given: Tensor | None, *, axes: int) -> int:
-    if given is not None and given.dim() != axes:
-        raise DataError(
-            "A multiple choice is read as [B, choices, S].",
-            received=f"a batch {list(given.shape)}",
-            remedy="Give each question its choices as rows: tensor[None] for a single question.",
-        )
-    choices = 1 if given is None else sizes(given)[1]
-    if not choices:
-        raise DataError(
-            "A question has at least one choice.",
-            received=f"a batch {[] if given is None else list(given.shape)}",
-            remedy="Leave out questions without any.",
-        )
-    return choices
+    shape = None if given is None else sizes(given)
+    calls.refuse_choices(shape, axes=axes)
+    return 1 if shape is None else shape[1]
 
 
 def _flat(x: Any, axes: int) -> Any:

@@ -15,10 +15,6 @@ from distilbert.errors import CheckpointError, ConfigError
 from distilbert.torch.device import pick_device
 from distilbert.torch.tensors import as_array, as_tensor
 
-#: Keywords of the peer's that leave nothing to choose here: every kind of file is recognised, no second copy
-#: of the weights is ever held, and no file can run code.
-WITHOUT_EFFECT = frozenset({"from_tf", "from_flax", "low_cpu_mem_usage", "weights_only"})
-
 _DTYPES = {
     str(t).removeprefix("torch."): t for t in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 }
@@ -70,23 +66,6 @@ def _no_state(received: str) -> ConfigError:
         received=received,
         remedy="Give model.state_dict(), or leave it out and name a folder.",
     )
-
-
-def changed(config: EncoderConfig, changes: Mapping[str, Any]) -> EncoderConfig:
-    """The configuration with these fields changed; the one given stays as it is.
-
-    Raises:
-        ConfigError: a name that it has no field of.
-    """
-    changes = {name: value for name, value in changes.items() if name not in WITHOUT_EFFECT}
-    if unknown := [name for name in changes if not config.has_field(name)]:
-        raise ConfigError(
-            "A further keyword must be a field of the configuration.",
-            received=", ".join(unknown),
-            remedy="Correct the name; a field of your own is set on the configuration, given as config=.",
-        )
-    kept = {"attn_implementation": config.attn_implementation}
-    return type(config).from_dict(config.to_dict(), **{**kept, **changes})
 
 
 def chosen_dtype(dtype: torch.dtype | str | None, config: EncoderConfig, source: Source) -> torch.dtype:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distilbert.core import true_answers
 from distilbert.core.config import IGNORED_LABEL, EncoderConfig
-from distilbert.errors import DataError
 from distilbert.torch.batch import refuse_others
 from distilbert.torch.recording import is_recording, sizes
 
@@ -158,18 +158,8 @@ def choice_loss(logits: Tensor, labels_B: Tensor) -> Tensor:
         DataError: one label for each question is not what there is, or one is no choice.
     """
     refuse_others(labels=labels_B)
-    questions = labels_B.numel()
-    alone = tuple(labels_B.shape) in ((questions,), (questions, 1))
-    if logits.dim() == 2:
-        fits = sizes(logits)[0] == questions
-    else:
-        fits = questions > 0 and logits.numel() % questions == 0
-    if not fits or not alone:
-        raise DataError(
-            "A multiple choice has one label for each question.",
-            received=f"labels {list(labels_B.shape)} for logits {list(logits.shape)}",
-            remedy="Give labels the shape [B].",
-        )
+    true_answers.refuse_choice_labels(sizes(labels_B), sizes(logits))
+    questions = sizes(labels_B)[0]
     logits_BC = logits if logits.dim() == 2 else logits.reshape(questions, -1)
     return _mean_likelihood(logits_BC, labels_B.reshape(questions), what="labels")
 
@@ -189,12 +179,7 @@ def span_loss(start_BS: Tensor, end_BS: Tensor, start_positions: Tensor, end_pos
     ):
         rows, length = logits_BS.shape
         refuse_others(**{what: given})
-        if tuple(given.shape) not in ((rows,), (rows, 1)):
-            raise DataError(
-                f"{what} has one number for each row.",
-                received=f"{what} {list(given.shape)} for {rows} rows",
-                remedy="Give it the shape [B].",
-            )
+        true_answers.refuse_limit_positions(what, tuple(given.shape), rows)
         at_B = whole_numbers(given, what).reshape(rows).clamp(0, length)
         lowest = torch.finfo(logits_BS.dtype).min
         padding_B = logits_BS.gather(1, at_B.clamp(max=length - 1)[:, None])[:, 0] == lowest
@@ -213,28 +198,10 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
         DataError: the labels' shape is not the one that this loss takes.
     """
     refuse_others(labels=labels)
-    if labels.is_complex():
-        raise DataError(
-            "Labels are real numbers.",
-            received=str(labels.dtype).removeprefix("torch."),
-            remedy="Give whole numbers of classes, or numbers to be told.",
-        )
+    true_answers.refuse_complex(str(labels.dtype).removeprefix("torch."), real=not labels.is_complex())
     whole = not labels.is_floating_point()
-    kind = config.problem_type
-    if kind is None:
-        several = "single_label_classification" if whole else "multi_label_classification"
-        kind = "regression" if logits_BC.shape[-1] == 1 else several
-    single = kind == "single_label_classification"
-    wanted = sizes(logits_BC)[:1] if single else sizes(logits_BC)
-    # A column of labels is one label a row, and one number a row is a row of one.
-    other = (*wanted, 1) if single else wanted[:1] if wanted[1:] == (1,) else wanted
-    if sizes(labels) not in (wanted, other):
-        raise DataError(
-            f"Labels for {kind} must have the shape {list(wanted)}.",
-            received=f"labels {list(labels.shape)} for logits {list(logits_BC.shape)}",
-            remedy="Set config.problem_type where this is not the kind you mean.",
-        )
-    if single:
+    kind, wanted = true_answers.problem_of(config, sizes(logits_BC), sizes(labels), whole=whole)
+    if kind == "single_label_classification":
         return _mean_likelihood(logits_BC, labels.reshape(wanted), what="labels")
     logits_BC = _at_least_fp32(logits_BC)
     truth = labels.reshape(wanted).to(logits_BC.dtype)
@@ -243,12 +210,7 @@ def classification_loss(logits_BC: Tensor, labels: Tensor, config: EncoderConfig
     if truth.device.type == "cpu" and not is_recording():
         wrong = ~((truth >= 0) & (truth <= 1))
         if bool(wrong.any()):
-            raise DataError(
-                "Labels of classes that may be true together are from 0 to 1.",
-                received=f"{float(truth[wrong][0]):g} in row {int(wrong.nonzero()[0, 0])}",
-                remedy="Give 1 where a class is true and 0 where it is not; for numbers to be told set "
-                "config.problem_type = 'regression'.",
-            )
+            raise true_answers.no_truth(float(truth[wrong][0]), int(wrong.nonzero()[0, 0]))
     return F.binary_cross_entropy_with_logits(logits_BC, truth)
 
 
@@ -259,11 +221,7 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tenso
     if labels_T.device.type == "cpu" and not is_recording():
         wrong = ((labels_T < 0) | (labels_T >= classes)) & (labels_T != IGNORED_LABEL)
         if bool(wrong.any()):
-            raise DataError(
-                f"{what} must be from 0 to {classes - 1}, or {IGNORED_LABEL} where they do not count.",
-                received=f"{int(labels_T[wrong][0])}",
-                remedy="Check num_labels, or the tokenizer that made them.",
-            )
+            raise true_answers.no_class(what, int(labels_T[wrong][0]), classes)
     # In one step, so that half-precision logits never stand in memory once more in full precision.
     wide = torch.promote_types(logits_TC.dtype, torch.float32)
     likelihoods_TC = F.log_softmax(logits_TC, dim=-1, dtype=wide)
@@ -274,11 +232,8 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, *, what: str) -> Tenso
 def whole_numbers(labels: Tensor, what: str) -> Tensor:
     """Labels in the type in which ``IGNORED_LABEL`` is a number of its own."""
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise DataError(
-            f"{what} must be whole numbers.",
-            received=str(labels.dtype).removeprefix("torch."),
-            remedy=f"Give {what}.long(), if whole numbers are meant.",
-        )
+        kind = str(labels.dtype).removeprefix("torch.")
+        raise true_answers.no_whole_numbers(what, kind, cast="long()")
     return labels.long()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from distilbert.core.checkpoint import LoadReport, file_names, listed, match, refuse_hollow, write_weights
 from distilbert.core.config import EncoderConfig
 from distilbert.core.hub import Part, hub_keywords, local_folder
+from distilbert.core.opening import changed, chosen_config, refuse_other_config
 from distilbert.core.output import filling
 from distilbert.core.parameters import (
     POSITION_EMBEDDINGS,
@@ -30,7 +31,7 @@ from distilbert.errors import ConfigError
 from distilbert.torch import pytrees as _pytrees  # noqa: F401  # outputs pass through what takes trees
 from distilbert.torch.adjustable import Adjustable
 from distilbert.torch.embeddings import sinusoids
-from distilbert.torch.loading import StateDict, arrays_to_save, changed, chosen_device, chosen_dtype, fill
+from distilbert.torch.loading import StateDict, arrays_to_save, chosen_device, chosen_dtype, fill
 from distilbert.torch.published import Published
 from distilbert.torch.tensors import as_array, as_tensor
 
@@ -47,16 +48,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
-        if not isinstance(config, self.config_class):
-            own, kind = self.config_class.__name__, type(config)
-            foreign = hasattr(config, "to_dict") and not isinstance(config, EncoderConfig)
-            raise ConfigError(
-                f"{type(self).__name__} is built from a {own} of this package.",
-                received=f"a {kind.__module__}.{kind.__name__}" if foreign else f"a {kind.__name__}",
-                remedy=f"Give it {own}.from_dict(config.to_dict())."
-                if foreign
-                else f"Give it a {own}, or use from_pretrained(folder).",
-            )
+        refuse_other_config(type(self).__name__, self.config_class, config)
         config.check()
         self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_with_ties)  # type: ignore[no-untyped-call]
@@ -181,7 +173,7 @@ class PreTrainedModel(Published, Adjustable, Publishable):
                 use_safetensors=use_safetensors,
                 **{"subfolder": subfolder, **where},
             )
-        own = changed(cls._config(folder, config, where), changes)
+        own = changed(chosen_config(cls.config_class, folder, config, where), changes)
         with ExitStack() as opened:
             source: Any = StateDict({} if state_dict is None else state_dict)
             if folder is not None and from_source:
@@ -208,31 +200,6 @@ class PreTrainedModel(Published, Adjustable, Publishable):
         model.name_or_path = str(pretrained_model_name_or_path or "")
         model.eval()
         return (model, report) if output_loading_info else model
-
-    @classmethod
-    def _config(
-        cls,
-        folder: str | Path | None,
-        config: EncoderConfig | str | Path | None,
-        where: Mapping[str, Any],
-    ) -> EncoderConfig:
-        if isinstance(config, EncoderConfig):
-            return config
-        if (source := folder if config is None else config) is None:
-            raise ConfigError(
-                "A model without a folder needs its configuration.",
-                received="neither",
-                remedy=f"Give config={cls.config_class.__name__}(…).",
-            )
-        if not isinstance(source, str | Path):
-            raise ConfigError(
-                f"config is a {cls.config_class.__name__}, a folder or a file of one, or its name on a hub.",
-                received=f"a {type(config).__module__}.{type(config).__name__}",
-                remedy=f"Give {cls.config_class.__name__}.from_dict(config.to_dict()).",
-            )
-        if config is not None and Path(source).is_file():
-            return cls.config_class.from_json_file(source)
-        return cls.config_class.from_pretrained(source, **where)
 
     @classmethod
     def _empty(cls, config: EncoderConfig, dtype: torch.dtype, device: torch.device) -> Any:
