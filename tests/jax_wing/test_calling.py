@@ -156,6 +156,8 @@ def test_flax_s_own_ways(model: Any) -> None:
     merged = nnx.merge(graphdef, params, rest)
     assert difference(nnx.jit(lambda m, ids, mask: m(ids, mask).logits)(merged, IDS, MASK), usual) < 1e-5
     assert merged.config == model.config
+    shapes = jax.eval_shape(lambda model, ids: model(ids).logits, model, IDS)  # a tree, to plain JAX
+    assert shapes.shape == (3, 9, 2)
 
 
 def test_a_training_script_of_the_peers(tmp_path: Any) -> None:
@@ -263,8 +265,10 @@ def test_an_exported_model_answers_the_same() -> None:
     assert difference(again.call(ids, mask).logits, model(ids, mask).logits) < 1e-5
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-@pytest.mark.parametrize("implementation", ["eager", "dot_product_attention"])
+@pytest.mark.parametrize(
+    ("dtype", "implementation"),
+    [(jnp.float16, "eager"), (jnp.bfloat16, "eager"), (jnp.bfloat16, "dot_product_attention")],
+)
 def test_half_precision_is_finite_for_every_mask(dtype: Any, implementation: str) -> None:
     model = small("DistilBertModel")
     half = twin_of(tiny("DistilBertModel", n_layers=1), dtype=dtype, param_dtype=dtype)
@@ -276,3 +280,10 @@ def test_half_precision_is_finite_for_every_mask(dtype: Any, implementation: str
     assert np.isfinite(numbers(ours).astype(np.float32)).all()
     assert difference(numbers(ours).astype(np.float32), truth) < 0.1
     assert not numbers(ours)[0].any()
+
+
+def test_a_kernel_without_half_precision_on_a_processor_says_so() -> None:
+    half = twin_of(tiny("DistilBertModel", n_layers=1), dtype=jnp.float16)
+    half.set_attention("dot_product_attention")
+    with pytest.raises(ConfigError, match=r"float16 on a CPU.*set_attention\('eager'\)"):
+        half(IDS, MASK)

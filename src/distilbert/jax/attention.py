@@ -161,5 +161,11 @@ class DotProductAttention(SelfAttention):
     def attend(
         self, q_BSNH: Array, k_BSNH: Array, v_BSNH: Array, columns: Array | None, key: Array | None
     ) -> tuple[Array, None]:
+        if q_BSNH.dtype == jnp.float16 and jax.default_backend() == "cpu":
+            raise ConfigError(
+                f"{self.implementation} computes float16 on accelerators only.",
+                received="float16 on a CPU",
+                remedy="Choose eager: model.set_attention('eager'); or compute in bfloat16.",
+            )
         given = {} if columns is None else {"mask" if columns.dtype == jnp.bool_ else "bias": columns}
         return jax.nn.dot_product_attention(q_BSNH, k_BSNH, v_BSNH, **given), None

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -139,7 +138,7 @@ class Called(Adjustable):
 
 def _part(x: Array, part: Any) -> Array:
     """A part of an array. On the host it is numpy that cuts, which compiles nothing for a new length."""
-    return jnp.asarray(np.asarray(x)[part]) if has_values(x) and is_at_hand(x) else x[part]
+    return jax.device_put(np.asarray(x)[part]) if has_values(x) and is_at_hand(x) else x[part]
 
 
 @partial(jax.jit, static_argnames=("graphdef", "output_attentions", "output_hidden_states"))
