@@ -30,6 +30,10 @@ class Adjustable(Published):
         """The table of words."""
         return self.encoder.embeddings.word_embeddings
 
+    def get_output_embeddings(self) -> Any:
+        """The projection onto the vocabulary, where the model has one."""
+        return None
+
     def get_position_embeddings(self) -> nnx.Embed:
         """The table of positions."""
         return self.encoder.embeddings.position_embeddings
@@ -56,7 +60,7 @@ class Adjustable(Published):
         if pad_to_multiple_of is not None:
             multiple = rules.integer(1)("pad_to_multiple_of", pad_to_multiple_of)
             count = -(-count // multiple) * multiple
-        projector: Any = getattr(self, "vocab_projector", None)
+        projector = self.get_output_embeddings()
         of_table, of_kernel, of_bias = jax.random.split(key, 3)
         words.embedding = nnx.Param(_resized(words.embedding[...], count, of_table))
         words.num_embeddings = count

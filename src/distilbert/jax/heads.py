@@ -59,6 +59,9 @@ class MaskedLanguageModel(_TokenModel):
         self.vocab_layer_norm = norm(config.dim, config.layer_norm_eps, kinds)
         self.vocab_projector = VocabularyProjector(config, kinds=kinds)
 
+    def get_output_embeddings(self) -> VocabularyProjector:
+        return self.vocab_projector
+
     def token_logits(self, hidden_TD: Array) -> Array:
         """Logits [..., V] of hidden states [..., D]: of those tokens alone that one wants to score."""
         return self.vocab_projector(
