@@ -17,6 +17,7 @@ import distilbert
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'distilbert[jax]'")
 
 from flax import nnx  # noqa: E402  # after the skip
+from flax.traverse_util import flatten_dict  # noqa: E402
 
 #: Each class at another configuration: they differ in everything a formula could forget.
 CONFIG_OF = dict(zip(CLASSES, (*CONFIGS, "usual"), strict=True))
@@ -90,6 +91,8 @@ def test_the_peers_flax_and_pytorch_classes_answer_alike(name: str, tmp_path: Pa
     ours, flax_s = twin(*given), flax_peer(*given)
     with torch.no_grad():
         torch_s = torch_peer(input_ids, mask)
+    # The tree that scripts keep outside of the model is the peer's, name by name.
+    assert set(flatten_dict(flax_peer.params)) == twin.required_params
     live = mask if ours[0].shape[:2] == mask.shape and "Choice" not in name else None
     for key in ours:
         assert difference(ours[key], flax_s[key], live) <= ATOL, key
