@@ -241,8 +241,10 @@ def test_what_cannot_be_is_refused(tokenizer: Any, tmp_path: Path) -> None:
             ours(PARIS, function_to_apply="tanh")
         with pytest.raises(ConfigError, match="no more tokens"):
             ours(PARIS, max_length=500)
-        with pytest.raises(TypeError, match="colour"):
+        with pytest.raises(ConfigError, match="top_k, function_to_apply, .* Received: colour"):
             ours(PARIS, colour="red")
+    with pytest.raises(ConfigError, match="on_long. Received: device"):
+        pipeline("text-classification", folder, device="cpu")
     masks = folder_with(tmp_path / "masks", tokenizer, "MaskedLM")
     with pipeline("fill-mask", masks) as ours, pytest.raises(DataError, match="must have a mask"):
         ours(PARIS)

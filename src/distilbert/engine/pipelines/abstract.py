@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,6 +87,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.max_length = longest_text(self.modules, self.config, self.tokenizer)
         computing = {name: settings.pop(name) for name in _COMPUTING if name in settings}
         self._usual = settings
+        self._refuse_unknown(settings)
         model = Model(place, self.config, self.head, self._pooling(), asked=self.head is Head.MASKED_LM)
         self._computer = Computer(model, pad_token_id=self.reader.pad_token_id, **computing)
 
@@ -107,7 +109,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
 
     def _lead(self, inputs: Any, options: Mapping[str, Any]) -> Any:
         options = {k: v for k, v in {**self._usual, **options}.items() if k not in _IDLE}
-        reading = {name: options.pop(name) for name in self._reading if name in options}
+        self._refuse_unknown(options)
+        reading = {name: options.pop(name) for name in _keywords(self._begin) if name in options}
 
         def begin(lot: list[Any]) -> Begun:
             return self._begin(lot, **reading)
@@ -120,8 +123,15 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         answers = through(lots_of(inputs, self.lot), begin, finish)
         return list(answers) if isinstance(inputs, Sequence) else answers
 
-    #: Which options say how inputs are read; the others say how outputs are answered.
-    _reading: ClassVar[tuple[str, ...]] = ()
+    def _refuse_unknown(self, options: Mapping[str, Any]) -> None:
+        """Options are what reading inputs and answering take by name."""
+        known = [*_keywords(self._begin), *_keywords(self._answers), *_IDLE]
+        if unknown := [name for name in options if name not in known]:
+            raise ConfigError(
+                f"What this pipeline is told is {', '.join((*known, *_COMPUTING, 'on_long'))}.",
+                received=", ".join(unknown),
+                remedy="Leave it out.",
+            )
 
     def _pooling(self) -> Pooling | None:
         """What makes one vector of a text's states in the graph."""
@@ -147,6 +157,11 @@ class Pipeline(AbstractContextManager["Pipeline"]):
     @abstractmethod
     def _answers(self, state: Any, found: list[tuple[Any, ...]]) -> Iterable[Any]:
         """An answer for each input, from what the model gives for each row."""
+
+
+def _keywords(method: Any) -> list[str]:
+    parameters = signature(method).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def a_text(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The states of a text's tokens."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ class FeatureExtraction(Pipeline):
 
     head = Head.NONE
     lot = 32
-    _reading: ClassVar[tuple[str, ...]] = ("truncation",)
 
     def _begin(self, given: list[Any], *, truncation: Any = False) -> Begun:
         cut = truncation or self.on_long == "truncate"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,6 @@ class QuestionAnswering(Pipeline):
     """
 
     head = Head.QUESTION_ANSWERING
-    _reading: ClassVar[tuple[str, ...]] = ("max_seq_len", "doc_stride", "max_question_len")
 
     def __call__(
         self, inputs: Any = None, *, question: Any = None, context: Any = None, **options: Any

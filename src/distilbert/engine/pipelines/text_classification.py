@@ -1,7 +1,7 @@
 """Labels of texts, with their scores."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class TextClassification(Pipeline):
     """
 
     head = Head.SEQUENCE_CLASSIFICATION
-    _reading: ClassVar[tuple[str, ...]] = ("truncation", "max_length")
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """As the peer's: a single text that is asked about without ``top_k`` is answered with a list."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +43,6 @@ class TokenClassification(Pipeline):
     """
 
     head = Head.TOKEN_CLASSIFICATION
-    _reading: ClassVar[tuple[str, ...]] = ("stride", "is_split_into_words", "delimiter")
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """As the peer's: one text as a list of words is answered as a list of one."""

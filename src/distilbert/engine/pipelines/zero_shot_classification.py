@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class ZeroShotClassification(Pipeline):
     """
 
     head = Head.SEQUENCE_CLASSIFICATION
-    _reading: ClassVar[tuple[str, ...]] = ("candidate_labels", "hypothesis_template")
 
     def __call__(self, inputs: Any, candidate_labels: Any = None, **options: Any) -> Any:
         """The labels may stand second."""
