@@ -29,10 +29,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from measuring import conclude, in_turn, row, say, table
 from retention import FULL, QUICK, RESULTS, Study, ablation_table
-from study import Cell, Cells, Task, at_hand, fine_tuned, scratch
+from study import Cell, Cells, Task, at_hand, fine_tuned, rows_in, scratch, squad
 
 from distilbert.core.files import write_atomically
 
@@ -114,8 +113,13 @@ AT_HAND = {
     ),
 }
 IMDB = Task(at_hand("imdb.train_2500"), at_hand("imdb.test_2500"), "accuracy", columns=("text", "label"))
-#: Of the 48 articles of the development set so many are learnt from, beside the training set's first ones.
-ARTICLES_LEARNT = 30
+SQUAD = Task(
+    partial(squad, judged=False),
+    partial(squad, judged=True),
+    "exact_match and f1",
+    columns=("question", "context", "answers"),
+    task="question-answering",
+)
 
 
 class Paper:
@@ -143,7 +147,7 @@ class Paper:
         self.place, self.seeds = place, 1 if quick else 5
         place.mkdir(parents=True, exist_ok=True)
         self.cells, self.recipe = Cells(results), FINETUNING
-        self.tasks = {**tasks, "imdb": IMDB, "squad": squad(place)}
+        self.tasks = {**tasks, "imdb": IMDB, "squad": SQUAD}
         if quick:
             self.recipe = self.recipe.with_changes(steps=2, batch_size=4)
             self.tasks = {name: replace(task, rows=40, judged=40) for name, task in self.tasks.items()}
@@ -167,24 +171,6 @@ class Paper:
             model = self.models[variant.split(",", maxsplit=1)[0]]
             facts = fine_tuned(model, task, files, recipe, out=Path(place) / "model", teacher=teacher)
         self.cells.add((variant, name, seed), facts)
-
-
-def squad(place: Path) -> Task:
-    """SQuAD 1.1 at hand: a split of our own, as most of its training set is not.
-
-    Learnt from: the first articles of the training set and 30 of the development set's 48. Judged by: the
-    other 18.
-    """
-    files = place / "squad.learnt.jsonl.gz", place / "squad.judged.jsonl.gz"
-    if not all(path.exists() for path in files):
-        rows = {name: list(lines(at_hand(name))) for name in ("squad11.train_prefix", "squad11.dev")}
-        titles = sorted({one["title"] for one in rows["squad11.dev"]})
-        learnt = {titles[i] for i in np.random.default_rng(0).permutation(len(titles))[:ARTICLES_LEARNT]}
-        known = [one for one in rows["squad11.dev"] if one["title"] in learnt]
-        judged = [one for one in rows["squad11.dev"] if one["title"] not in learnt]
-        write_rows(files[0], [*rows["squad11.train_prefix"], *known])
-        write_rows(files[1], judged)
-    return Task(*files, "exact_match and f1", task="question-answering")
 
 
 def glue(source: str, place: Path) -> dict[str, Task]:
@@ -234,11 +220,6 @@ def renamed(one: Mapping[str, Any], texts: Iterable[str], label: str, name: str)
     names = ("text_a", "text_b") if len(tuple(texts)) == 2 else ("text",)
     told = {to: one[of] for to, of in zip(names, texts, strict=True)}
     return {**told, "score": float(one[label])} if name == "stsb" else {**told, "label": one[label]}
-
-
-def lines(path: Path) -> Iterable[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as opened:
-        yield from map(json.loads, opened)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -296,7 +277,7 @@ def show_speed(paper: Paper) -> list[dict[str, Any]]:
     from distilbert import AutoModelForSequenceClassification, AutoTokenizer
 
     models, counts, work = {}, {}, {}
-    pairs = [(one["text_a"], one["text_b"]) for one in lines(at_hand("stsb.dev"))]
+    pairs = [(one["text_a"], one["text_b"]) for one in rows_in(at_hand("stsb.dev"))]
     pairs = pairs[:: 1 if paper.seeds > 1 else 50]
     for name, folder in paper.models.items():
         tokenizer = AutoTokenizer.from_pretrained(folder)

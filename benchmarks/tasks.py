@@ -52,6 +52,7 @@ from study import (
     rows_in,
     scratch,
     shown,
+    squad,
 )
 
 from distilbert import BertForMaskedLM, DistilBertTokenizerFast, Finetuning, convert, read_examples, shrink
@@ -61,8 +62,8 @@ DISTILLED = Path("build/retention/two-cores/distilled")
 HALF = 3
 OURS, PEER = "ours", "peer"
 
-#: Of the development set's articles those that are learnt from, and the words of a report.
-LEARNT_ARTICLES, WORDS = 30, 20
+#: Of a report.
+WORDS = 20
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,6 @@ class Subject:
 
     task: Task
     changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def squad(*, judged: bool) -> list[dict[str, Any]]:
-    """Questions to learn from, or those about articles that are kept for judging."""
-    dev = rows_in(at_hand("squad11.dev"))
-    titles = sorted({row["title"] for row in dev})
-    order = np.random.default_rng(0).permutation(len(titles))
-    learnt = {titles[i] for i in order[:LEARNT_ARTICLES]}
-    if judged:
-        return [row for row in dev if row["title"] not in learnt]
-    rows = rows_in(at_hand("squad11.train_prefix")) + [row for row in dev if row["title"] in learnt]
-    return [row for row in rows if not any("answer_start_guessed" in answer for answer in row["answers"])]
 
 
 def topics(name: str) -> list[dict[str, Any]]:
