@@ -7,8 +7,8 @@ import numpy as np
 
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
+from distilbert.core.tasks.finite import check_finite
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
-from distilbert.errors import CheckpointError
 
 
 def row_logits(task: Any, found: Sequence[tuple[Array, ...]]) -> list[Array]:
@@ -24,13 +24,7 @@ def item_logits(task: Any, logits: Sequence[Array], items: TokenRows) -> list[Ar
     Raises:
         CheckpointError: some are no numbers.
     """
-    wrong = next((i for i, own in enumerate(logits) if not np.isfinite(own).all()), None)
-    if wrong is not None:
-        raise CheckpointError(
-            "What a model gives must be finite.",
-            received=f"something else for row {wrong}",
-            remedy="Restore the model's weights, or train it again with a lower learning rate.",
-        )
+    check_finite(logits, of="row")
     if items.starts is None:
         return list(logits)
     groups = [logits[start:end] for start, end in zip(items.starts[:-1], items.starts[1:], strict=True)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import flax as _flax  # noqa: F401  # the wing's needs, checked once and said once
-    import jax as _jax  # noqa: F401
+    import jax as _jax  # noqa: F401  # likewise
 except ImportError as error:
     from distilbert.errors import MissingExtraError
 

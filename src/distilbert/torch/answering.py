@@ -12,11 +12,11 @@ from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array, TokenRows, is_known
 from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks.finite import check_finite
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.regression import Regression
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
-from distilbert.errors import CheckpointError
 from distilbert.torch import auto
 from distilbert.torch.device import autocast
 from distilbert.torch.embedder import new_encoder
@@ -139,13 +139,7 @@ def logits_of_items(
                 found[item] = own
             done += len(items)
             progress(stage, done, len(rows), {})
-    wrong = next((i for i, own in enumerate(found) if not np.isfinite(own).all()), None)
-    if wrong is not None:
-        raise CheckpointError(
-            "A model's logits must be finite.",
-            received=f"others for item {wrong}",
-            remedy="Train the model again, with a lower learning rate.",
-        )
+    check_finite(found, of="item")
     return found
 
 
