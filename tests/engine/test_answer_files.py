@@ -189,3 +189,15 @@ def test_what_cannot_be_is_refused(folder: Path, table: Path, tmp_path: Path, ca
         assert main(["predict", "--model", str(folder), *words, "--quiet"]) == 2
         assert said in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.glob(".*"))
+
+
+def test_answers_do_not_take_their_table_s_place(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "rows.jsonl"
+    table.write_text('{"text": "a fine film"}\n')
+    (tmp_path / "other.jsonl").symlink_to(table)
+    with load(folder) as engine:
+        for out in (table, tmp_path / "other.jsonl"):
+            with pytest.raises(OutputError, match="place of the table"):
+                answer_file(engine, table, out)
+        assert table.read_text() == '{"text": "a fine film"}\n'
+        assert answer_file(engine, table, tmp_path / "answers.jsonl").rows == 1

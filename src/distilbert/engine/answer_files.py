@@ -65,10 +65,16 @@ def answer_file(
         ConfigError: ``abstain_below`` for a task whose answers have no probability of their own.
         DataError: there is no such table, or nothing in it that the task reads.
         MissingExtraError: Parquet needs a package.
-        OutputError: ``out`` cannot be written, or another run's answers are kept for it.
+        OutputError: ``out`` is the table or cannot be written, or another run's answers are kept for it.
     """
     table, out = Path(table), Path(out)
     kind = out_kind(out)
+    if out.resolve() == table.resolve():
+        raise OutputError(
+            "Answers do not take the place of the table that they answer.",
+            received=f"{out} for both",
+            remedy="Choose another file for the answers.",
+        )
     columns = dict(columns or {})
     asked = _asked(engine, table, columns, abstain_below)
     with _kept(out, asked) as (file, resumed):
