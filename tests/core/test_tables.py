@@ -1,6 +1,7 @@
 """Tables wherever they are: names of classes, folders, and data sets of a hub, which here is on loopback."""
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from loopback_hub import Hub, clients_hub, go_online
 from small_files import write_table
 
 from distilbert import errors, read_examples
+from distilbert.cli.tables import read_unlabelled
 from distilbert.core.data.hub_tables import JUDGED
 from distilbert.core.tasks.reading import as_examples
 
@@ -77,7 +79,11 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
         "text": ["the ball", "the soup", "the song"],
         "label": ["sport", "food", "music"],
     }
-    assert examples.at(2) == f"row 3 of {tmp_path}"
+    assert [examples.at(row) for row in (1, 2)] == [
+        f"line 3 of {tmp_path / 'a.csv'}",
+        f"line 2 of {tmp_path / 'b.csv'}",
+    ]
+    assert examples.take([2]).at(0) == f"line 2 of {tmp_path / 'b.csv'}"
     (tmp_path / "c.csv").write_text("text,label\n,food\n")
     with pytest.raises(errors.DataError, match=r"line 2 of \S*c\.csv"):
         read_examples(tmp_path)
@@ -120,10 +126,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def test_data_sets_of_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     train = read_examples("glue/sst2")
     assert train.columns["label"] == ["positive", "negative", "positive"]
+    assert train.at(2) == "line 1 of 0001.parquet of glue/sst2"
     assert [path for path in hub.fetched if "cola" in path] == [], "what is not asked for is not fetched"
     assert read_examples("glue/sst2", splits=JUDGED).columns["text"] == ["it is bad"]
     assert read_examples("nyu-mll/glue/sst2:validation").columns["text"] == ["it is bad"]
     assert len(read_examples("own-er/reviews")) == 2
+    unlabelled = read_unlabelled(Namespace(unlabelled="own-er/reviews"), train)
+    assert unlabelled.columns == {"text": read_examples("own-er/reviews").columns["text"]}
     with pytest.raises(errors.DataError, match=r"glue/sst2:test, of which there are cola:train, sst2:train"):
         read_examples("glue/sst2:test")
     with pytest.raises(errors.DataError, match=r"no file or folder of that name"):

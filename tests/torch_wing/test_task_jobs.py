@@ -25,6 +25,7 @@ from distilbert import (
 )
 from distilbert.core.files import read_json
 from distilbert.core.tasks.calibration import fit_null_threshold
+from distilbert.report.evaluation import evaluation_page
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.errors import ConfigError, DataError
 
@@ -279,8 +280,13 @@ def test_no_answer_is_told_from_where_the_evaluation_says(folders: Path, tmp_pat
     facts = read_json(folders / "asked" / "distilbert.json")
     found = facts["calibration"]
     assert found["f1"]["before"] == facts["evaluation"]["f1"]["value"] <= found["f1"]["after"]
-    assert evaluate(folders / "asked", rows)["f1"]["value"] == pytest.approx(found["f1"]["after"])
-    assert calibrate(shutil.copytree(folders / "asked", tmp_path / "anew"), rows) == found
+    judged = evaluate(folders / "asked", rows)
+    assert judged["f1"]["value"] == pytest.approx(found["f1"]["after"])
+    again = calibrate(shutil.copytree(folders / "asked", tmp_path / "anew"), rows)
+    assert again == found
+    page = evaluation_page(judged, model="mine", data="rows", task="question-answering", fitted=again)
+    assert f"more than {found['null_threshold']:.4f}, fitted to 100 rows" in page
+    assert f"became {found['f1']['after']:.4f}" in page
     before = Predictor.open(folders / "asked").uncalibrated()
     examples = before.task.read(list(enumerate(rows, start=1)), source="rows", columns={}, files=False)
     items = before.rows(examples)

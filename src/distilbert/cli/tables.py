@@ -70,11 +70,12 @@ def read_table(
 
 
 def read_unlabelled(args: argparse.Namespace, train: Examples) -> Examples | list[str]:
-    """The file of ``--unlabelled``: texts where the examples are such, else a table of what they answer."""
-    kind = task_named(train.task)
+    """What ``--unlabelled`` names: texts where the examples are such, else a table of what they answer."""
+    kind, place = task_named(train.task), Path(args.unlabelled)
     # Words may stand in a table as lists of them.
-    words = "tokens" in kind.columns and known_kind(Path(args.unlabelled)) != ".txt"
-    if set(kind.inputs) & set(train.columns) == {"text"} and not (words and Path(args.unlabelled).is_file()):
+    words = "tokens" in kind.columns and known_kind(place) != ".txt" and place.is_file()
+    of_hub = not place.exists() and known_kind(place) is None
+    if set(kind.inputs) & set(train.columns) == {"text"} and not (words or of_hub):
         return list(read_texts(args.unlabelled, column=getattr(args, "columns", {}).get("text")))
     return read_table(args, args.unlabelled, task=train.task, labelled=False)
 

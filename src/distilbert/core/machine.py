@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,22 @@ def describe_machine(packages: tuple[str, ...] = ("torch", "tokenizers", "numpy"
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version(), **_versions(packages)},
     }
+
+
+def cpu_vendor() -> str:
+    """Who made the processor, as it says itself: "GenuineIntel", "AuthenticAMD"; empty where it does not."""
+    return _cpu_info().get("vendor_id", "")
+
+
+def multiplies_bf16_fast(able: Mapping[str, Any], *, vendor: str) -> bool:
+    """Whether a processor of these abilities multiplies bfloat16 numbers faster than float32.
+
+    Intel's AVX-512 has as many multiplications a cycle for the one as for the other, and converts in between:
+    only its AMX is faster. AMD's has twice as many.
+    """
+    if able.get("amx_bf16") or able.get("bf16"):
+        return True
+    return bool(able.get("avx512_bf16")) and vendor != "GenuineIntel"
 
 
 def usable_cores() -> int:

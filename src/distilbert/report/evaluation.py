@@ -45,6 +45,7 @@ def evaluation_page(
         *(_classes("Label by label", found["classes"]) if "classes" in found else []),
         *(_confusion(found["confusion_matrix"]) if "confusion_matrix" in found else []),
         *(_calibration(found["calibration"], fitted, task) if "calibration" in found else []),
+        *(_unanswered(fitted) if fitted and "null_threshold" in fitted else []),
         *(_mistakes(found["mistakes"]) if "mistakes" in found else []),
     )
 
@@ -156,6 +157,15 @@ def _calibration(found: Mapping[str, Any], fitted: Mapping[str, Any] | None, tas
             )
         )
     return [html.section("Can it be believed?", *parts)]
+
+
+def _unanswered(fitted: Mapping[str, Any]) -> list[str]:
+    note = (
+        f"The folder now tells no answer where that is above the best one by more than "
+        f"{fitted['null_threshold']:.4f}, fitted to {fitted['rows']:,} rows: F1 was {fitted['f1']['before']:.4f} on "
+        f"them and became {fitted['f1']['after']:.4f}."
+    )
+    return [html.section("When is there no answer?", html.paragraph(note))]
 
 
 def _mistakes(listed: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from distilbert.core.flops import peak
+from distilbert.core.machine import cpu_vendor, multiplies_bf16_fast
 from distilbert.errors import ConfigError
 
 
@@ -30,13 +31,12 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 numbers; without that they are slower than float32."""
+def is_fast_in_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 numbers faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        return multiplies_bf16_fast(torch.cpu.get_capabilities(), vendor=cpu_vendor())
     return False
 
 
@@ -54,4 +54,4 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 
 def computes_in_bf16(device: torch.device, precision: str) -> bool:
     """Whether a recipe's ``precision`` comes to bfloat16 on a device."""
-    return precision == "bf16" or (precision == "auto" and has_bf16(device))
+    return precision == "bf16" or (precision == "auto" and is_fast_in_bf16(device))

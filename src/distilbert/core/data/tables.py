@@ -43,7 +43,9 @@ def read_parts(place: str | Path, *, splits: Sequence[str]) -> list[Part]:
             return [Part(str(path), list(enumerate(_texts_of(classes), start=1)), files=False)]
         return [_of_file(file) for file in data_files(path)]
     if not path.exists() and known_kind(path) is None and is_hub_name(str(place)):
-        return [Part(str(place), _of_file(file).rows) for file in split_files(str(place), splits)]
+        files = split_files(str(place), splits)
+        names = [str(place)] if len(files) == 1 else [f"{file.name} of {place}" for file in files]
+        return [Part(name, _of_file(file).rows) for name, file in zip(names, files, strict=True)]
     return [_of_file(path)]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite, isnan
 from typing import Any, NamedTuple, Self
 
@@ -42,30 +42,34 @@ class Examples:
         columns: by the task's own names of them, a value for each example.
         source: what errors call the table.
         lines: the line of each example in its file; none where there is no file.
+        files: the file of each example, where they are of several; ``source`` is then what holds these.
     """
 
     task: str
     columns: dict[str, list[Any]]
     source: str = "the examples"
     lines: Sequence[int] = field(default=(), compare=False)
+    files: Sequence[str] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def at(self, row: int) -> str:
         """Where an example stands."""
-        return f"line {self.lines[row]} of {self.source}" if self.lines else f"row {row + 1} of {self.source}"
+        if not self.lines:
+            return f"row {row + 1} of {self.source}"
+        return f"line {self.lines[row]} of {self.files[row] if self.files else self.source}"
 
     def without(self, name: str) -> Self:
         """The same examples, without one of their columns."""
         kept = {other: values for other, values in self.columns.items() if other != name}
-        return type(self)(self.task, kept, self.source, self.lines)
+        return replace(self, columns=kept)
 
     def take(self, rows: Sequence[int], *, source: str | None = None) -> Self:
         """Some of the examples, by their numbers."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        lines = [self.lines[row] for row in rows] if self.lines else ()
-        return type(self)(self.task, columns, source or self.source, lines)
+        lines, files = ([every[row] for row in rows] if every else () for every in (self.lines, self.files))
+        return type(self)(self.task, columns, source or self.source, lines, files)
 
     def rows(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """What stands in these columns, example by example; None where there is no such column."""
@@ -91,7 +95,10 @@ def joined(parts: Sequence[Examples], *, source: str) -> Examples:
                 remedy="Make them alike, or read them one by one.",
             )
     columns = {name: [value for part in parts for value in part.columns[name]] for name in first.columns}
-    return Examples(first.task, columns, source)
+    if not all(part.lines for part in parts):
+        return Examples(first.task, columns, source)
+    lines = [line for part in parts for line in part.lines]
+    return Examples(first.task, columns, source, lines, [part.source for part in parts for _ in part.lines])
 
 
 class Field(NamedTuple):

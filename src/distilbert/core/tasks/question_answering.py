@@ -369,11 +369,4 @@ def without_misplaced(examples: Examples) -> Examples:
         return examples
     logger.warning("%d of %d rows of %s left out: their answers are not at answer_start.", len(wrong),
                    len(examples), examples.source)  # fmt: skip
-    kept = [row for row in range(len(examples)) if row not in wrong]
-    columns = {name: [values[row] for row in kept] for name, values in examples.columns.items()}
-    return Examples(
-        examples.task,
-        columns,
-        examples.source,
-        [examples.lines[row] for row in kept] if examples.lines else (),
-    )
+    return examples.take([row for row in range(len(examples)) if row not in wrong])

@@ -1,7 +1,7 @@
 """A tag for each word of a text: entities as BIO or BIOES, or plain tags such as parts of speech."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -351,7 +351,7 @@ def _of_words(examples: Examples, column: str) -> Examples:
         "text": [text for text, _ in texts],
         "offsets": [offsets for _, offsets in texts],
     }
-    return Examples(examples.task, {**placed, **examples.columns}, examples.source, examples.lines)
+    return replace(examples, columns={**placed, **examples.columns})
 
 
 def _entities(value: Any, text: Any) -> list[tuple[str, int, int]] | None:
@@ -397,4 +397,4 @@ def _of_spans(examples: Examples) -> Examples:
         values = {"text": text, "words": words, "offsets": offsets, "tags": tags_of(found, len(words))}
         for name, value in values.items():
             columns[name].append(value)
-    return Examples(examples.task, columns, examples.source, examples.lines)
+    return replace(examples, columns=columns)
