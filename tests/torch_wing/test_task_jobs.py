@@ -25,9 +25,9 @@ from distilbert import (
 )
 from distilbert.core.files import read_json
 from distilbert.core.tasks.calibration import fit_null_threshold
-from distilbert.report.evaluation import evaluation_page
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.errors import ConfigError, DataError
+from distilbert.report.evaluation import evaluation_page
 
 LEARNING = Finetuning(
     steps=150,

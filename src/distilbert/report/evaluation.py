@@ -162,8 +162,8 @@ def _calibration(found: Mapping[str, Any], fitted: Mapping[str, Any] | None, tas
 def _unanswered(fitted: Mapping[str, Any]) -> list[str]:
     note = (
         f"The folder now tells no answer where that is above the best one by more than "
-        f"{fitted['null_threshold']:.4f}, fitted to {fitted['rows']:,} rows: F1 was {fitted['f1']['before']:.4f} on "
-        f"them and became {fitted['f1']['after']:.4f}."
+        f"{fitted['null_threshold']:.4f}, fitted to {fitted['rows']:,} rows: F1 was "
+        f"{fitted['f1']['before']:.4f} on them and became {fitted['f1']['after']:.4f}."
     )
     return [html.section("When is there no answer?", html.paragraph(note))]
 

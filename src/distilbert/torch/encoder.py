@@ -19,6 +19,7 @@ from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
 from distilbert.core.parameters import kept_heads
 from distilbert.errors import ConfigError
+from distilbert.torch.anew import applied_anew
 from distilbert.torch.attention import SelfAttention
 from distilbert.torch.batch import Batch, Reading, read, refuse_others
 from distilbert.torch.embeddings import Embeddings
@@ -60,6 +61,8 @@ class FeedForward(nn.Module):
         self.activation = activation(config)
         self.dropout = nn.Dropout(config.dropout)
         self.chunk = config.chunk_size_feed_forward
+        #: What is activated is not kept for the gradient; where whole blocks are not, nothing is gained.
+        self.anew = True
 
     def forward(self, x: Tensor) -> Tensor:
         if self.chunk and x.dim() > 1 and not is_recording():  # pieces of a length are that length's graph
@@ -67,7 +70,10 @@ class FeedForward(nn.Module):
         return self._feed(x)
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout(self.lin2(self.activation(self.lin1(x))))
+        wide = self.lin1(x)
+        if self.anew and wide.requires_grad and not is_recording():
+            return self.dropout(applied_anew(self.activation, self.lin2, wide))
+        return self.dropout(self.lin2(self.activation(wide)))
 
 
 class Block(nn.Module):
@@ -290,6 +296,8 @@ class Encoder(PreTrainedModel):
 
     def _set_recomputing(self, how: dict[str, Any] | None) -> None:
         self.transformer.recompute = None if how is None else partial(checkpoint, **how)
+        for block in self.transformer.layer:
+            block.ffn.anew = how is None  # type: ignore[union-attr]  # modules have no types of their own
 
 
 def restored(states: tuple[Tensor, ...] | None, layout: Layout) -> tuple[Tensor, ...] | None:

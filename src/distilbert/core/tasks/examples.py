@@ -68,7 +68,8 @@ class Examples:
     def take(self, rows: Sequence[int], *, source: str | None = None) -> Self:
         """Some of the examples, by their numbers."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        lines, files = ([every[row] for row in rows] if every else () for every in (self.lines, self.files))
+        lines = [self.lines[row] for row in rows] if self.lines else ()
+        files = [self.files[row] for row in rows] if self.files else ()
         return type(self)(self.task, columns, source or self.source, lines, files)
 
     def rows(self, *names: str) -> Iterator[tuple[Any, ...]]:
