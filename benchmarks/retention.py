@@ -2,9 +2,10 @@
 
 The teacher is a real pretrained BERT (all-MiniLM-L6-v2, 6 layers of width 384), given a masked-language-model
 head on English Wikipedia. Its students have half its layers. All are fine-tuned alike on four tasks, under
-several seeds: the teacher, the distilled student, the same student before it was distilled, one at random,
-and the distilled one taught by the fine-tuned teacher as well. Then the paper's ablation (its table 4), at a
-smaller budget: without the cosine, without the distribution, without the hidden words, from random weights.
+several seeds: the teacher, the distilled student, the same student before it was distilled, one at random;
+students are also taught by the fine-tuned teacher, on the same rows, or longer and on further ones that have
+no labels. Then the paper's ablation (its table 4), at a smaller budget: without the cosine, without the
+distribution, without the hidden words, from random weights.
 
 Every model and every score is kept when it is made: a study that is stopped goes on where it was, and fills
 up over several runs. The table shows what is there.
@@ -28,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from further_text import neighbours, questions_and_sentences, rest_of
 from measuring import DATA, conclude, in_turn, row, say, table
 from study import (
     Cell,
@@ -48,21 +50,37 @@ from distilbert.core.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results" / "retention"
 HALF = 3
-VARIANTS = ("teacher", "distilled", "distilled, taught", "not distilled", "at random")
+VARIANTS = (
+    "teacher",
+    "distilled",
+    "distilled, taught",
+    "distilled, taught on more",
+    "not distilled",
+    "not distilled, taught on more",
+    "at random",
+)
 
 #: Subsets where two cores demand it. Of qnli only the development set is at hand, and is split.
+# fmt: off
 TASKS = {
-    "sst2": Task(at_hand("sst2.train"), at_hand("sst2.dev"), "accuracy", 5000, 872, ("text", "label")),
+    "sst2": Task(
+        at_hand("sst2.train"), at_hand("sst2.dev"), "accuracy", 5000, 872, ("text", "label"),
+        further=rest_of("sst2.train"),
+    ),
     "ag_news": Task(
-        at_hand("ag_news.train_part"), at_hand("ag_news.test"), "accuracy", 3000, 2000, ("text", "label")
+        at_hand("ag_news.train_part"), at_hand("ag_news.test"), "accuracy", 3000, 2000, ("text", "label"),
+        further=rest_of("ag_news.train_part"),
     ),
     "stsb": Task(
-        at_hand("stsb.train"), at_hand("stsb.dev"), "spearman", 5749, 1500, ("text_a", "text_b", "score")
+        at_hand("stsb.train"), at_hand("stsb.dev"), "spearman", 5749, 1500, ("text_a", "text_b", "score"),
+        further=neighbours,
     ),
     "qnli": Task(
-        at_hand("qnli.dev"), at_hand("qnli.dev"), "accuracy", 3000, 1463, ("text_a", "text_b", "label")
+        at_hand("qnli.dev"), at_hand("qnli.dev"), "accuracy", 3000, 1463, ("text_a", "text_b", "label"),
+        further=questions_and_sentences,
     ),
 }
+# fmt: on
 ABLATED_ON = ("sst2", "qnli")
 
 #: A teacher whose head is new knows hidden words little better than its student soon does; what it knows
@@ -88,7 +106,9 @@ PUBLISHED = {"no hidden words": -0.31, "no cosine": -1.46, "no distribution": -2
 
 @dataclass(frozen=True)
 class Settings:
-    """How much of everything; ``name`` is the folder of the results."""
+    """How much of everything; ``name`` is the folder of the results, ``teach`` what differs where a teacher
+    answers ``further`` rows beside those with labels.
+    """
 
     name: str
     articles: int | None
@@ -96,6 +116,8 @@ class Settings:
     distil: LanguageModelling
     ablate: LanguageModelling
     finetune: Finetuning
+    teach: dict[str, Any]
+    further: int
     tasks: dict[str, Task]
     seeds: int
 
@@ -127,6 +149,8 @@ FULL = Settings(
         batch_size=32,
         max_length=128,
     ),
+    teach={"epochs": 6, "unlabelled_batch_size": 32},
+    further=12_000,
     tasks=TASKS,
     seeds=3,
 )
@@ -138,6 +162,8 @@ QUICK = Settings(
     distil=FULL.distil.with_changes(**_LITTLE),
     ablate=FULL.ablate.with_changes(**_LITTLE),
     finetune=FULL.finetune.with_changes(steps=2, batch_size=4),
+    teach={"unlabelled_batch_size": 4},
+    further=40,
     tasks={name: replace(task, rows=40, judged=40) for name, task in TASKS.items()},
     seeds=1,
 )
@@ -213,13 +239,19 @@ class Study:
         files = task.drawn(name, self.models)
         recipe = self.settings.finetune.with_changes(seed=seed)
         teacher = self.models / "fine-tuned" / f"{name}.{seed}"
-        taught = variant == "distilled, taught"
-        if taught and not teacher.exists():
-            fine_tuned(self.language_model("teacher"), task, files, recipe, out=teacher)
-        model = self.language_model("distilled" if taught else variant)
+        start, *how = variant.split(", ")
+        more: dict[str, Any] = {}
+        if how:
+            if not teacher.exists():
+                fine_tuned(self.language_model("teacher"), task, files, recipe, out=teacher)
+            more["teacher"] = teacher
+        if how == ["taught on more"]:
+            more["unlabelled"] = task.unlabelled(name, self.models, rows=self.settings.further)
+            recipe = recipe.with_changes(**self.settings.teach)
+        model = self.language_model(start)
         with scratch(self.models) as place:
             out = Path(place) / "model"
-            facts = fine_tuned(model, task, files, recipe, out=out, teacher=teacher if taught else None)
+            facts = fine_tuned(model, task, files, recipe, out=out, **more)
             if variant == "teacher" and not teacher.exists():
                 teacher.parent.mkdir(exist_ok=True)
                 shutil.move(out, teacher)

@@ -36,7 +36,7 @@ class Task:
     """A task's rows, how many of them are used, and the score that is told of it.
 
     Where one source is named for both, what is judged by is not learnt from: it is split by a seed that is
-    no run's.
+    no run's. ``further`` makes rows without labels of those that are learnt from.
     """
 
     train: Source
@@ -46,6 +46,7 @@ class Task:
     judged: int | None = None
     columns: tuple[str, ...] = ()
     task: str | None = None
+    further: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None
 
     def drawn(self, name: str, folder: Path) -> tuple[Path, Path]:
         """Files of the rows that are used, made where they are not there yet; drawn once for all seeds."""
@@ -59,9 +60,17 @@ class Task:
             else:
                 test = shuffled(self.test, rng)
             for path, rows in zip(found, (train[: self.rows], test[: self.judged]), strict=True):
-                kept = ({key: row[key] for key in self.columns or row} for row in rows)
-                write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+                write_rows(path, [{key: row[key] for key in self.columns or row} for row in rows])
         return found
+
+    def unlabelled(self, name: str, folder: Path, *, rows: int) -> Path:
+        """A file of so many rows, or of all that there are, for a teacher to answer; likewise drawn once."""
+        path = folder / f"{name}.unlabelled.jsonl"
+        if not path.exists():
+            assert self.further is not None
+            learnt = [json.loads(line) for line in self.drawn(name, folder)[0].read_text().splitlines()]
+            write_rows(path, shuffled(lambda: self.further(learnt), np.random.default_rng(0))[:rows])
+        return path
 
 
 class Cells:
@@ -111,18 +120,20 @@ def fine_tuned(
     *,
     out: Path,
     teacher: Path | None = None,
+    unlabelled: Path | None = None,
 ) -> dict[str, Any]:
     """Fine-tune, judge, leave the model at ``out``, and tell of it."""
     train, test = (read_examples(path, task=task.task) for path in files)
+    more: Any = read_examples(unlabelled, task=train.task, labelled=False) if unlabelled else ()
     tuned = Finetuner(model, teacher=teacher, task=task.task, recipe=recipe, progress=told)
-    run = tuned.run(train, evaluate=test, out=out)
+    run = tuned.run(train, unlabelled=more, evaluate=test, out=out)
     evaluation = run.facts["evaluation"]
     scores = {name: evaluation[name]["value"] for name in task.metric.split(" and ")}
     return {
         "weights": fingerprint(model),
         "scores": scores,
         "score": statistics.mean(scores.values()),
-        "rows": {"train": len(train), "judged": len(test)},
+        "rows": {"train": len(train), "judged": len(test), **({"unlabelled": len(more)} if more else {})},
         "steps": run.facts["training"]["steps"],
         "seconds": run.facts["seconds"],
     }
@@ -173,6 +184,10 @@ def shuffled(source: Source, rng: np.random.Generator) -> list[dict[str, Any]]:
 def rows_in(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def keep(path: Path, facts: dict[str, Any]) -> None:

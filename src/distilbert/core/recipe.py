@@ -148,7 +148,7 @@ class Training:
         dropout: while training, everywhere; None leaves the rates of the model's configuration.
         adam_betas, adam_eps: of AdamW.
         max_grad_norm: the gradient is scaled down to this norm.
-        precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware computes it.
+        precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware is faster in it.
         checkpoint_every: steps between copies of the model that outlive a failed run.
         compile: let the framework's compiler make one kernel of what stands between two attentions; the same
             losses, to rounding.
