@@ -1,6 +1,7 @@
 """Our pipelines answer what the peer's do, from the same folder, in the same shapes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers import pipeline as peers
 
 import distilbert
 from distilbert.core.pooling import embed
-from distilbert.core.sentence_folders import read_modules
+from distilbert.core.sentence_folders import read_modules, write_modules
 from distilbert.engine.pipelines import TASKS as OURS
 from distilbert.engine.pipelines import pipeline
 from distilbert.engine.waiting import Row
@@ -142,6 +143,85 @@ def test_similarities_are_cosines_of_the_folders_vectors(tmp_path: Path) -> None
             ours("bread")
 
 
+def test_vectors_are_the_folders(tmp_path: Path) -> None:
+    folder = write_task_folder(tmp_path / "model", "sentence-embedding")
+    texts = ["bread and soup", "a song", "the team"]
+    modules = read_modules(folder)
+    write_modules(folder, replace(modules, prompts={"query": "a song of "}))
+    model = distilbert.DistilBertModel.from_pretrained(folder).eval()
+    tokenizer = distilbert.DistilBertTokenizerFast.from_pretrained(folder)
+
+    def vectors(texts: list[str]) -> Any:
+        given = tokenizer(texts, padding=True, return_tensors="pt")
+        with torch.no_grad():
+            states = model(given["input_ids"], given["attention_mask"])[0].numpy()
+        return embed(states, given["attention_mask"].numpy(), modules.pooling, modules.after)
+
+    with pipeline("sentence-embedding", folder) as ours:
+        np.testing.assert_allclose(ours(texts), vectors(texts), atol=ATOL)
+        assert ours(texts[0]) == pytest.approx(ours(texts)[0], abs=ATOL)
+        prompted = vectors(["a song of bread and soup"])[0]
+        np.testing.assert_allclose(ours(texts[0], prompt_name="query"), prompted, atol=ATOL)
+        assert np.abs(prompted - ours(texts[0])).max() > 1e-3
+        some = ours(texts[0], dimensions=3, return_tensors=True)
+        whole = vectors(texts[:1])[0]
+        np.testing.assert_allclose(some, whole[:3] / np.linalg.norm(whole[:3]), atol=ATOL)
+        with pytest.raises(ConfigError, match="one of the folder's: query"):
+            ours("a song", prompt_name="passage")
+        with pytest.raises(ConfigError, match="dimensions"):
+            ours("a song", dimensions=1000)
+
+
+def test_sparse_vectors_are_the_published_ones(tokenizer: Any, tmp_path: Path) -> None:
+    """log(1 + ReLU(logit)), the greatest of a text's tokens, as in SPLADE's own code."""
+    folder = folder_with(tmp_path / "masks", tokenizer, "MaskedLM")
+    model = distilbert.DistilBertForMaskedLM.from_pretrained(folder).eval()
+    given = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(given["input_ids"], given["attention_mask"]).logits
+    live = given["attention_mask"][..., None]
+    wanted = (torch.log1p(torch.relu(logits)) * live).amax(1).numpy()
+    with pipeline("sparse-embedding", folder) as ours:
+        for found, own in zip(ours(list(TEXTS)), wanted, strict=True):
+            assert [one["index"] for one in found] == np.flatnonzero(own).tolist()
+            np.testing.assert_allclose([one["value"] for one in found], own[own > 0], atol=ATOL)
+        # Of a long text the windows count as its tokens do.
+        long = {one["index"]: one["value"] for one in ours(LONG)}
+        assert ours.tally.windowed == 1
+        first = {one["index"]: one["value"] for one in ours(LONG, truncation=True)}
+        assert all(long[index] >= value - ATOL for index, value in first.items())
+        assert len(long) >= len(first)
+
+
+def test_texts_are_cut_at_either_side(tokenizer: Any, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "model", tokenizer, "SequenceClassification", **CLASSES)
+    pair = {"text": LONG, "text_pair": PARIS}
+    with pipeline("text-classification", folder, top_k=None) as ours:
+        for side, kept in (("left", slice(-22, None)), ("right", slice(22))):
+            words = " ".join(tokenizer.tokenize(LONG)[kept]).replace(" ##", "")
+            found = ours.begin([LONG], truncation=True, truncation_side=side)
+            assert found.begun.rows[0].ids.tolist() == tokenizer(words)["input_ids"]
+            assert found.begun.dropped == len(tokenizer(LONG, verbose=False)["input_ids"]) - 24
+            both = ours.begin([pair], truncation=True, truncation_side=side).begun.rows[0]
+            tokenizer.truncation_side = side
+            wanted = tokenizer(LONG, PARIS, truncation=True, max_length=24)["input_ids"]
+            tokenizer.truncation_side = "right"
+            assert both.ids.tolist() == wanted
+            assert both.ids[both.second - 1] == tokenizer.sep_token_id
+
+
+def test_pipelines_of_one_model_compute_with_it_once(tokenizer: Any, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "model", tokenizer, "SequenceClassification", **ENTAILED)
+    with pipeline("text-classification", folder) as first:
+        second = pipeline("zero-shot-classification", folder, sharing=first)
+        assert second._computer is first._computer
+        second(PARIS, ["film", "work"])
+        assert first.tally.rows == 2
+    states = folder_with(tmp_path / "states", tokenizer, "")
+    with pipeline("sentence-embedding", states) as first:
+        assert pipeline("feature-extraction", states, sharing=first)._computer is not first._computer
+
+
 def test_choices_are_those_of_the_peers_model(tmp_path: Path) -> None:
     from transformers import DistilBertForMultipleChoice, DistilBertTokenizerFast
 
@@ -179,7 +259,7 @@ def test_words_are_guessed_on_every_runtime(runtime: str, tokenizer: Any, tmp_pa
     with pipeline("fill-mask", folder) as usual, pipeline("fill-mask", folder, runtime=runtime) as ours:
         assert same(ours(texts), usual(texts))
         # What is kept of each text is what its masks could be, and no other token's.
-        request = ours._begin(texts[:2]).request
+        request = ours.begin(texts[:2]).submit()
         assert [own.shape for (own,) in request.result()] == [(1, len(tokenizer)), (2, len(tokenizer))]
 
 

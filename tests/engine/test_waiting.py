@@ -97,3 +97,28 @@ def test_a_closed_queue_takes_nothing_more() -> None:
     assert queue.take() == []
     with pytest.raises(RuntimeError, match="closed"):
         queue.add(request(3))
+
+
+def test_requests_that_stand_apart_take_turns_by_their_tokens() -> None:
+    queue = Queue(budget=100)
+    long, short, late = request(*[100] * 5), request(90), request(*[80] * 3)
+    for one in (long, short, late):
+        one.apart = True
+    queue.add(long)
+    queue.add(short)
+    assert lengths(queue.take()) == [100]
+    assert lengths(queue.take()) == [90]  # and not behind all that came before it
+    queue.add(late)
+    assert [queue.take()[0].request for _ in range(7)] == [late, late, long, late, long, long, long]
+    assert queue.tokens == 0
+
+
+def test_the_others_stand_in_one_line() -> None:
+    queue = Queue(budget=100)
+    first, second, apart = request(*[100] * 3), request(*[90] * 2), request(80)
+    apart.apart = True
+    for one in (first, second, apart):
+        queue.add(one)
+    taken = [queue.take()[0].request for _ in range(6)]
+    assert [one for one in taken if one is not apart] == [first, first, first, second, second]
+    assert taken.index(apart) <= 1

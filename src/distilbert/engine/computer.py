@@ -58,14 +58,19 @@ class Computer(AbstractContextManager["Computer"]):
         """The name of what computes."""
         return self._opened.name
 
-    def submit(self, rows: Sequence[Row]) -> Request:
-        """Have rows computed; the request gives, for each, what the model gives without padding."""
+    def submit(self, rows: Sequence[Row], *, apart: bool = False) -> Request:
+        """Have rows computed; the request gives, for each, what the model gives without padding.
+
+        Args:
+            rows: any number of them.
+            apart: take turns with all other rows, as ``Request`` says, and do not stand behind them.
+        """
         process = os.getpid()
         if process != self._process:  # a forked one has none of its parent's threads
             with self._opening.setdefault(process, threading.Lock()):
                 if process != self._process:
                     self._open()
-        return self._scheduler.submit(rows)
+        return self._scheduler.submit(rows, apart=apart)
 
     def close(self) -> None:
         """Let go of the runtime; what still waits is cancelled."""

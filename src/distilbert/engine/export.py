@@ -14,8 +14,8 @@ from distilbert.core.hub import local_folder
 from distilbert.core.model_folders import open_folder
 from distilbert.core.output import new_folder
 from distilbert.core.parameters import Head, parameters_of
-from distilbert.core.sentence_folders import encoder_folder, has_modules, read_modules, write_modules
-from distilbert.core.tasks.folders import TaskFolder, answers_a_task
+from distilbert.core.sentence_folders import encoder_folder, read_modules, write_modules
+from distilbert.core.tasks.folders import TaskFolder, head_of
 from distilbert.engine.model import Model
 from distilbert.engine.onnx_file import Graph
 from distilbert.errors import MissingExtraError
@@ -81,15 +81,10 @@ def export(model: str | Path, *, to: str, out: str | Path, force: bool = False) 
 def _model(folder: Path) -> Model:
     """What a folder holds: a task's model, a language model with its head, or an encoder."""
     place = encoder_folder(folder)
-    config, _ = open_folder(place)
-    if has_modules(folder):
-        head = Head.NONE
-    elif answers_a_task(config) or "task" in read_facts(folder):
+    head = head_of(folder)
+    if head not in (Head.MASKED_LM, Head.NONE):
         return Model.of(TaskFolder.open(folder))
-    else:
-        head = Head.MASKED_LM
-        if survey(place, parameters_of(head, config), config).missing:
-            head = Head.NONE
+    config, _ = open_folder(place)
     missing = survey(place, parameters_of(head, config), config).missing
     require_encoder(folder, missing, config, head)
     return Model(place, config, head)

@@ -27,6 +27,7 @@ class Windows:
         owners: which row each is of, [rows].
         weights: the tokens of each.
         cut: rows that lost some of their tokens.
+        dropped: these tokens.
         windowed: rows that come in several.
     """
 
@@ -34,6 +35,7 @@ class Windows:
     owners: Indices
     weights: Indices
     cut: int
+    dropped: int
     windowed: int
 
     def merged(self, found: Sequence[Array], mean: Mean) -> list[Array]:
@@ -79,8 +81,23 @@ def in_windows(rows: Sequence[Row], max_length: int) -> Windows:
         np.repeat(np.arange(len(rows)), [len(part) for part in parts]),
         np.array([weight for part in parts for _, weight, _ in part], np.int64),
         sum(any(lost for _, _, lost in part) for part in parts),
+        sum(max(lost for _, _, lost in part) for part in parts),
         sum(len(part) > 1 for part in parts),
     )
+
+
+def cut(rows: Sequence[Row], max_length: int, *, side: str = "right") -> Windows:
+    """Rows of at most ``max_length`` tokens, what is beyond that left out; of two texts the longer one loses.
+
+    Args:
+        rows: with their special tokens, which stay.
+        max_length: in tokens.
+        side: where tokens are left out, "right" or "left".
+    """
+    made = [_cut(row, max_length, side) for row in rows]
+    lost = [len(row.ids) - len(own.ids) for row, own in zip(rows, made, strict=True)]
+    weights = np.array([len(row.ids) for row in made], np.int64)
+    return Windows(made, np.arange(len(made)), weights, sum(map(bool, lost)), sum(lost), 0)
 
 
 def plain_mean(found: Array, weights: Array) -> Array:
@@ -116,6 +133,19 @@ def _shares(weights: Array) -> Array:
 def _log_sum(logarithms: Array) -> Array:
     """The logarithm of a sum over the first axis, from logarithms."""
     return np.logaddexp.reduce(logarithms, axis=0)
+
+
+def _cut(row: Row, max_length: int, side: str) -> Row:
+    if len(row.ids) <= max_length:
+        return row
+    cls, sep, second = row.ids[:1], row.ids[-1:], row.second
+    if not second:
+        ((a, b), _), *_ = windows(len(row.ids) - 2, None, limit=max_length - 2, side=side)
+        return Row(np.concatenate([cls, row.ids[1:-1][a:b], sep]))
+    one, two = row.ids[1 : second - 1], row.ids[second:-1]
+    (a, b), other = windows(len(one), len(two), limit=max_length - 3, side=side)[0]
+    c, d = other or (0, 0)
+    return Row(np.concatenate([cls, one[a:b], sep, two[c:d], sep]), b - a + 2)
 
 
 def _windows(row: Row, max_length: int) -> list[tuple[Row, int, int]]:

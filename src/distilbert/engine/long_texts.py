@@ -16,12 +16,23 @@ from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.sequence_classification import SequenceClassification
-from distilbert.engine.long_rows import Mean, Windows, in_windows, mean_of_one, mean_of_several, plain_mean
+from distilbert.engine.long_rows import (
+    Mean,
+    Windows,
+    cut,
+    in_windows,
+    mean_of_one,
+    mean_of_several,
+    plain_mean,
+)
 from distilbert.engine.waiting import Row
 from distilbert.errors import ConfigError, DataError
 
 #: What may become of a text that is too long.
 ON_LONG = ("window", "truncate", "error")
+
+#: Where a text may be cut.
+SIDES = ("right", "left")
 
 #: A row as long as any text.
 WHOLE = 2**31 - 1
@@ -36,6 +47,7 @@ class Reading:
         rows: what the model reads.
         windows: of rows, where they are read in such.
         cut: texts that lost some of their tokens.
+        dropped: these tokens.
         windowed: texts in several windows.
     """
 
@@ -43,6 +55,7 @@ class Reading:
     rows: list[Row]
     windows: Windows | None
     cut: int
+    dropped: int
     windowed: int
 
 
@@ -67,6 +80,23 @@ def rows_of(items: TokenRows) -> list[Row]:
     return [Row(ids, int(second)) for ids, second in zip(items.input_ids, seconds, strict=True)]
 
 
+def fitted(rows: Sequence[Row], max_length: int, *, on_long: str, side: str = "right") -> Windows:
+    """Whole rows as a model has room for them.
+
+    Args:
+        rows: of any length.
+        max_length: of a row, in tokens.
+        on_long: one of ``ON_LONG``.
+        side: at which texts are cut, where they are, "right" or "left".
+
+    Raises:
+        DataError: a row is too long where that is an error.
+    """
+    if on_long == "error":
+        refuse_long([f"input {i}" for i, row in enumerate(rows) if len(row.ids) > max_length], max_length)
+    return cut(rows, max_length, side=side) if on_long == "truncate" else in_windows(rows, max_length)
+
+
 def read(
     task: Any, reader: Reader, examples: Examples, *, max_length: int, on_long: str = "window"
 ) -> Reading:
@@ -87,12 +117,13 @@ def read(
     items = task.encode(reader, examples, max_length=WHOLE if whole else max_length)
     if whole:
         found = in_windows(rows_of(items), max_length)
-        return Reading(items, found.rows, found, found.cut, found.windowed)
+        return Reading(items, found.rows, found, found.cut, found.dropped, found.windowed)
     several = 0 if items.of is None else int(np.count_nonzero(np.bincount(items.of) > 1))
     if on_long == "error":
         long = np.flatnonzero(items.dropped if items.of is None else np.bincount(items.of) > 1)
         refuse_long([examples.at(int(i)) for i in long], max_length)
-    return Reading(items, rows_of(items), None, int(np.count_nonzero(items.dropped)), several)
+    lost = items.dropped
+    return Reading(items, rows_of(items), None, int(np.count_nonzero(lost)), int(lost.sum()), several)
 
 
 def merged(task: Any, found: Sequence[Array], reading: Reading, *, temperature: float) -> list[Array]:

@@ -47,13 +47,17 @@ class Scheduler:
         """Tokens of rows that nobody has begun with."""
         return self._queue.tokens
 
-    def submit(self, rows: Sequence[Row]) -> Request:
+    def submit(self, rows: Sequence[Row], *, apart: bool = False) -> Request:
         """Have rows computed; the request gives, for each, what the model gives without padding.
+
+        Args:
+            rows: any number of them.
+            apart: as ``Request``.
 
         Raises:
             RuntimeError: the scheduler is closed.
         """
-        request = Request(rows)
+        request = Request(rows, apart=apart)
         if rows:
             self._queue.add(request)
         else:

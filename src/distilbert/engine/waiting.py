@@ -3,15 +3,20 @@
 A call costs something of itself, and padding costs what tokens cost. So whoever has waited longest is next,
 and takes along rows of the same length, then of lengths nearby, as long as the padding that a row brings
 costs less than a call of its own would.
+
+Requests that stand apart, such as those of several clients, take turns by tokens: a row's turn comes when as
+many tokens have had theirs as its own request has before it (start-time fair queueing, Goyal et al. 1996).
+So a short request waits for a part of a long one, and never for all of it.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import count
 from threading import Condition
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,20 +48,23 @@ class Request(Future[list[Any]]):
 
     Args:
         rows: what is to be computed.
+        apart: it takes turns with others; those that do not stand in one line, as they came.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], *, apart: bool = False) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.apart = rows, apart
         self.tokens = sum(len(row.ids) for row in rows)
+        #: When the first of them was taken, by the clock of ``time.perf_counter``.
+        self.begun: float | None = None
         self.found: list[Any] = [None] * len(rows)
         self.left = len(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One row of a request, and when it came."""
+class Waiting(NamedTuple):
+    """One row of a request. It is as early as its turn, in tokens, and of one turn as its number."""
 
+    turn: int
     number: int
     request: Request
     place: int
@@ -67,7 +75,7 @@ class Waiting:
 
 
 class Queue:
-    """Rows by length, each length's in the order in which they came. Any number of threads may use it.
+    """Rows by length, each length's a heap by their turns. Any number of threads may use it.
 
     Args:
         budget: tokens of a group, padding included; a longer row is a group of its own.
@@ -75,12 +83,14 @@ class Queue:
 
     def __init__(self, *, budget: int) -> None:
         self._budget = budget
-        self._by_length: dict[int, deque[Waiting]] = {}
+        self._by_length: dict[int, list[Waiting]] = {}
         self._numbers = count()
         self._changed = Condition()
         self._tokens = 0
         self._taking = 0
         self._closed = False
+        #: The turn that it is, and the first that is free behind the line of those who do not stand apart.
+        self._turn = self._line = 0
 
     @property
     def tokens(self) -> int:
@@ -96,9 +106,13 @@ class Queue:
         with self._changed:
             if self._closed:
                 raise RuntimeError("rows were added to a queue that is closed")
+            turn = self._turn if request.apart else max(self._turn, self._line)
             for place, row in enumerate(request.rows):
-                waiting = Waiting(next(self._numbers), request, place)
-                self._by_length.setdefault(len(row.ids), deque()).append(waiting)
+                waiting = Waiting(turn, next(self._numbers), request, place)
+                heappush(self._by_length.setdefault(len(row.ids), []), waiting)
+                turn += len(row.ids)
+            if not request.apart:
+                self._line = turn
             self._tokens += request.tokens
             self._changed.notify_all()
 
@@ -137,13 +151,14 @@ class Queue:
         """
         for length, own in list(self._by_length.items()):
             while own and own[0].request.done():
-                own.popleft()
+                heappop(own)
                 self._tokens -= length
             if not own:
                 del self._by_length[length]
 
     def _group(self) -> list[Waiting]:
-        length = min(self._by_length, key=lambda known: self._by_length[known][0].number)
+        length = min(self._by_length, key=lambda known: self._by_length[known][0][:2])
+        self._turn = max(self._turn, self._by_length[length][0].turn)
         # Few rows are dealt out among those who have nothing else to do.
         room = min(self._budget, max(self._tokens // self._taking, length, 8 * CALL_COSTS))
         group, longest = [self._pop(length)], length
@@ -166,7 +181,9 @@ class Queue:
 
     def _pop(self, length: int) -> Waiting:
         own = self._by_length[length]
-        waiting = own.popleft()
+        waiting = heappop(own)
+        if waiting.request.begun is None:
+            waiting.request.begun = perf_counter()
         self._tokens -= length
         if not own:
             del self._by_length[length]

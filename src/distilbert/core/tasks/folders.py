@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from distilbert.core.checkpoint import file_names, listed, require_encoder, survey
-from distilbert.core.config import EncoderConfig
+from distilbert.core.config import EncoderConfig, read_config
 from distilbert.core.facts import read_facts
 from distilbert.core.hub import local_folder
 from distilbert.core.model_folders import open_folder
@@ -83,6 +83,24 @@ class TaskFolder:
         longest = min(facts.get("max_length", longest), longest)
         calibration = Calibration.from_facts(facts.get("calibration", {}))
         return cls(folder, place, config, tokenizer, calibration.task(task), longest, calibration)
+
+
+def head_of(folder: Path) -> Head:
+    """The head of the model that a folder holds: a task's, a language model's, or none.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+        ConfigError: the folder is another kind of model's.
+    """
+    place = encoder_folder(folder)
+    config, facts = read_config(place), read_facts(folder)
+    if has_modules(folder):
+        return Head.NONE
+    if "task" in facts or answers_a_task(config):
+        head: Head = task_of_folder(config, facts, folder=folder).head
+        return head
+    missing = survey(place, parameters_of(Head.MASKED_LM, config), config).missing
+    return Head.NONE if missing else Head.MASKED_LM
 
 
 def answers_a_task(config: EncoderConfig) -> bool:

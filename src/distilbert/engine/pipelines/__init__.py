@@ -4,6 +4,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from distilbert.core.config import read_config
+from distilbert.core.parameters import Head
+from distilbert.core.sentence_folders import encoder_folder, has_modules
+from distilbert.core.tasks.folders import head_of
+from distilbert.core.teachers.entailment import entails
 from distilbert.errors import ConfigError
 
 #: Of each task the class in the file of its name.
@@ -13,13 +18,42 @@ TASKS = {
     "question-answering": "QuestionAnswering",
     "fill-mask": "FillMask",
     "feature-extraction": "FeatureExtraction",
+    "sentence-embedding": "SentenceEmbedding",
     "sentence-similarity": "SentenceSimilarity",
+    "sparse-embedding": "SparseEmbedding",
     "zero-shot-classification": "ZeroShotClassification",
     "multiple-choice": "MultipleChoice",
 }
 
+#: What a model with a head answers; what it is asked first stands first.
+BY_HEAD = {
+    Head.SEQUENCE_CLASSIFICATION: ("text-classification", "zero-shot-classification"),
+    Head.TOKEN_CLASSIFICATION: ("token-classification",),
+    Head.QUESTION_ANSWERING: ("question-answering",),
+    Head.MULTIPLE_CHOICE: ("multiple-choice",),
+    Head.MASKED_LM: ("fill-mask", "sparse-embedding"),
+    Head.NONE: ("sentence-embedding", "sentence-similarity", "feature-extraction"),
+}
+
 #: Other names of tasks.
 ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
+
+
+def tasks_of(folder: Path) -> tuple[str, ...]:
+    """The published tasks that a folder's model can be asked, what it was made for first.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+        ConfigError: it is another kind of model's.
+    """
+    head = head_of(folder)
+    tasks = BY_HEAD[head]
+    if head is Head.NONE and not has_modules(folder):
+        return tasks[::-1]
+    if head is Head.SEQUENCE_CLASSIFICATION:
+        labels = read_config(encoder_folder(folder)).id2label
+        return tasks if entails(list(labels.values())) else tasks[:1]
+    return tasks
 
 
 def pipeline(task: str, model: str | Path, **settings: Any) -> Any:

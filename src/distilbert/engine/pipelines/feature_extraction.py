@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
+from distilbert.core import rules
 from distilbert.core.data.token_rows import Array
 from distilbert.core.parameters import Head
-from distilbert.engine.long_rows import in_windows
-from distilbert.engine.long_texts import WHOLE, refuse_long, rows_of
+from distilbert.engine.long_texts import SIDES, WHOLE, fitted, rows_of
 from distilbert.engine.pipelines.abstract import Begun, Pipeline, a_text
 
 
@@ -16,23 +14,20 @@ class FeatureExtraction(Pipeline):
     """Nested lists [1, S, D]: the last hidden states, special tokens' included.
 
     Of a text in windows each token's state is that of the window in which it is farther from an edge.
-    Options: ``truncation``; ``return_tensors``: True gives a numpy array.
+    Options: ``truncation``, ``truncation_side``; ``return_tensors``: True gives a numpy array.
     """
 
     head = Head.NONE
     lot = 32
 
-    def _begin(self, given: list[Any], *, truncation: Any = False) -> Begun:
-        cut = truncation or self.on_long == "truncate"
-        made = self.reader.rows([a_text(one) for one in given], max_length=self.max_length if cut else WHOLE)
-        rows = rows_of(made)
-        if self.on_long == "error":
-            long = [f"input {i}" for i, row in enumerate(rows) if len(row.ids) > self.max_length]
-            refuse_long(long, self.max_length)
-        windows = in_windows(rows, self.max_length)
-        request = self._computer.submit(windows.rows)
-        self.tally.add(cut=int(np.count_nonzero(made.dropped)), windowed=windows.windowed)
-        return Begun(windows, request)
+    def _begin(
+        self, given: list[Any], *, on_long: str, truncation: Any = False, truncation_side: str = "right"
+    ) -> Begun:
+        side = rules.one_of(SIDES)("truncation_side", truncation_side)
+        rows = rows_of(self.reader.rows([a_text(one) for one in given], max_length=WHOLE))
+        on_long = "truncate" if truncation else on_long
+        windows = fitted(rows, self.max_length, on_long=on_long, side=side)
+        return Begun(windows, windows.rows, windows.cut, windows.dropped, windows.windowed)
 
     def _answers(
         self, state: Any, found: list[tuple[Array, ...]], *, return_tensors: Any = False

@@ -36,12 +36,14 @@ class FillMask(Pipeline):
         answer = super().__call__(inputs, **options)
         return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
 
-    def _begin(self, given: list[Any]) -> Begun:
+    def _begin(self, given: list[Any], *, on_long: str) -> Begun:
         made = self.tokenizer.encode_texts([a_text(one) for one in given])
-        masked = [self._masked(np.asarray(ids)) for ids in made.input_ids]
-        return Begun(masked, self._computer.submit([self._read(one) for one in masked]))
+        masked = [self._masked(np.asarray(ids), on_long) for ids in made.input_ids]
+        rows = [self._read(one) for one in masked]
+        lost = [len(one.ids) - len(row.ids) for one, row in zip(masked, rows, strict=True)]
+        return Begun(masked, rows, cut=sum(map(bool, lost)), dropped=sum(lost))
 
-    def _masked(self, ids: Array) -> _Masked:
+    def _masked(self, ids: Array, on_long: str) -> _Masked:
         masks = np.flatnonzero(ids == self.tokenizer.mask_token_id)
         if not len(masks):
             raise DataError(
@@ -52,10 +54,10 @@ class FillMask(Pipeline):
         room = self.max_length - 2
         if len(ids) <= self.max_length:
             return _Masked(ids, masks, 0)
-        if self.on_long == "error" or masks[-1] - masks[0] >= room:
+        if on_long == "error" or masks[-1] - masks[0] >= room:
             raise DataError(
                 f"A text's masks must stand within {room} tokens"
-                + (", and it must have no more." if self.on_long == "error" else "."),
+                + (", and it must have no more." if on_long == "error" else "."),
                 received=f"{len(ids)} tokens, with masks at {masks[0]} to {masks[-1]}",
                 remedy="Shorten the text.",
             )

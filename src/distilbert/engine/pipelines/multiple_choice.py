@@ -23,12 +23,10 @@ class MultipleChoice(Pipeline):
 
     head = Head.MULTIPLE_CHOICE
 
-    def _begin(self, given: list[Any]) -> Begun:
+    def _begin(self, given: list[Any], *, on_long: str) -> Begun:
         examples = as_examples(given, task=Task.name, source="what was given", labelled=False)
-        reading = read(Task(), self.reader, examples, max_length=self.max_length, on_long=self.on_long)
-        request = self._computer.submit(reading.rows)
-        self.tally.add(cut=reading.cut, windowed=reading.windowed)
-        return Begun((examples, reading), request)
+        reading = read(Task(), self.reader, examples, max_length=self.max_length, on_long=on_long)
+        return Begun((examples, reading), reading.rows, reading.cut, reading.dropped, reading.windowed)
 
     def _answers(self, state: Any, found: list[tuple[Array, ...]]) -> Iterable[Any]:
         examples, reading = state

@@ -47,6 +47,7 @@ class QuestionAnswering(Pipeline):
         self,
         given: list[Any],
         *,
+        on_long: str,  # of no effect: contexts are read in windows
         max_seq_len: int | None = None,
         doc_stride: int | None = None,
         max_question_len: int | None = None,  # of the peer's; windows need no limit of questions
@@ -67,10 +68,10 @@ class QuestionAnswering(Pipeline):
         encodings = made.encodings or []
         seconds = [_second(encoding) for encoding in encodings]
         ids = [np.array(encoding.ids, np.int32) for encoding in encodings]
-        request = self._computer.submit([Row(*own) for own in zip(ids, seconds, strict=True)])
         owners = list(made["overflow_to_sample_mapping"])
-        self.tally.add(windowed=int(np.count_nonzero(np.bincount(owners) > 1)))
-        return Begun(_State([context for _, context in rows], owners, encodings), request)
+        state = _State([context for _, context in rows], owners, encodings)
+        windowed = int(np.count_nonzero(np.bincount(owners) > 1))
+        return Begun(state, [Row(*own) for own in zip(ids, seconds, strict=True)], windowed=windowed)
 
     def _answers(
         self,

@@ -1,20 +1,17 @@
 """How alike texts are: cosines of their vectors."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from distilbert.core.data.token_rows import Array
-from distilbert.core.parameters import Head
-from distilbert.core.pooling import Normalize, Pooling
-from distilbert.core.sentence_texts import tokenize
-from distilbert.engine.long_rows import in_windows, plain_mean
-from distilbert.engine.long_texts import WHOLE, refuse_long
-from distilbert.engine.pipelines.abstract import Begun, Pipeline, a_text
-from distilbert.engine.waiting import Row
-from distilbert.errors import ConfigError, DataError
+from distilbert.core.pooling import Normalize
+from distilbert.engine.long_rows import plain_mean
+from distilbert.engine.pipelines.abstract import Begun, a_text
+from distilbert.engine.pipelines.sentence_embedding import SentenceEmbedding
+from distilbert.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -23,41 +20,33 @@ class _State:
     windows: Any
 
 
-class SentenceSimilarity(Pipeline):
+class SentenceSimilarity(SentenceEmbedding):
     """``[0.8, 0.1]``: the cosine of a text with each of several others.
 
-    Inputs are ``{"source_sentence": …, "sentences": […]}``. Vectors are made as the folder says; where it
-    says nothing the states' mean is taken.
+    Inputs are ``{"source_sentence": …, "sentences": […]}``. Vectors are those of sentence embedding. Options:
+    ``prompt_name``, ``truncation``, ``truncation_side``.
     """
 
-    head = Head.NONE
-
-    def _pooling(self) -> Pooling:
-        if not self.modules.pooling.include_prompt and self.modules.default_prompt_name:
-            raise ConfigError(
-                "Prompts are read as part of the text here.",
-                received="a folder whose prompt is left out of the pooling",
-                remedy="Embed with Embedder, or set default_prompt_name to null.",
-            )
-        return self.modules.pooling
-
-    def _begin(self, given: list[Any]) -> Begun:
+    def _begin(
+        self,
+        given: list[Any],
+        *,
+        on_long: str,
+        prompt_name: str | None = None,
+        truncation: Any = False,
+        truncation_side: str = "right",
+    ) -> Begun:
         texts = [_texts(one) for one in given]
-        name = self.modules.default_prompt_name
-        before = self.modules.prompts.get(name, "") if name else ""
-        limit = self.max_length if self.on_long == "truncate" else WHOLE
-        every = [text for own in texts for text in own]
-        ids, dropped, _ = tokenize(self.reader, every, self.modules, before=before, max_length=limit)
-        if self.on_long == "error":
-            refuse_long(
-                [f"text {i}" for i, own in enumerate(ids) if len(own) > self.max_length], self.max_length
-            )
-        windows = in_windows([Row(own) for own in ids], self.max_length)
-        request = self._computer.submit(windows.rows)
-        self.tally.add(cut=int(np.count_nonzero(dropped)), windowed=windows.windowed)
-        return Begun(_State([len(own) for own in texts], windows), request)
+        begun = super()._begin(
+            [text for own in texts for text in own],
+            on_long=on_long,
+            prompt_name=prompt_name,
+            truncation=truncation,
+            truncation_side=truncation_side,
+        )
+        return replace(begun, state=_State([len(own) for own in texts], begun.state))
 
-    def _answers(self, state: _State, found: list[tuple[Array, ...]]) -> Iterable[Any]:
+    def _answers(self, state: _State, found: list[tuple[Array, ...]]) -> Iterable[Any]:  # type: ignore[override]  # a cosine has no options
         pooled = np.stack(state.windows.merged([own for own, *_ in found], plain_mean))
         vectors = Normalize()(self.modules.finish(pooled).astype(np.float64))
         start = 0

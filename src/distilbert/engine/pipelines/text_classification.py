@@ -9,8 +9,8 @@ from distilbert.core import rules
 from distilbert.core.data.token_rows import Array
 from distilbert.core.parameters import Head
 from distilbert.core.reference import log_softmax
-from distilbert.engine.long_rows import Mean, in_windows, mean_of_one, mean_of_several, plain_mean
-from distilbert.engine.long_texts import WHOLE, refuse_long, rows_of
+from distilbert.engine.long_rows import Mean, mean_of_one, mean_of_several, plain_mean
+from distilbert.engine.long_texts import SIDES, WHOLE, fitted, rows_of
 from distilbert.engine.pipelines.abstract import Begun, Pipeline, a_text
 from distilbert.engine.waiting import Row
 from distilbert.errors import DataError
@@ -28,7 +28,7 @@ class TextClassification(Pipeline):
 
     Inputs are texts, or ``{"text": …, "text_pair": …}``. Options: ``top_k`` (None for all labels), which
     gives a list for each input, ``function_to_apply`` ("softmax", "sigmoid", "none"), ``truncation``,
-    ``max_length``.
+    ``truncation_side``, ``max_length``.
     """
 
     head = Head.SEQUENCE_CLASSIFICATION
@@ -38,26 +38,28 @@ class TextClassification(Pipeline):
         answer = super().__call__(inputs, **options)
         return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
 
-    def _begin(self, given: list[Any], *, truncation: Any = False, max_length: int | None = None) -> Begun:
-        limit = self._limit(max_length)
-        cut = limit if truncation or self.on_long == "truncate" else WHOLE
-        rows = self._rows(given, cut)
-        if self.on_long == "error":
-            refuse_long([f"input {i}" for i, row in enumerate(rows) if len(row.ids) > limit], limit)
-        windows = in_windows(rows, limit)
-        request = self._computer.submit(windows.rows)
-        self.tally.add(cut=windows.cut, windowed=windows.windowed)
-        return Begun(windows, request)
+    def _begin(
+        self,
+        given: list[Any],
+        *,
+        on_long: str,
+        truncation: Any = False,
+        truncation_side: str = "right",
+        max_length: int | None = None,
+    ) -> Begun:
+        side = rules.one_of(SIDES)("truncation_side", truncation_side)
+        on_long = "truncate" if truncation else on_long
+        windows = fitted(self._rows(given), self._limit(max_length), on_long=on_long, side=side)
+        return Begun(windows, windows.rows, windows.cut, windows.dropped, windows.windowed)
 
-    def _rows(self, given: list[Any], max_length: int) -> list[Row]:
+    def _rows(self, given: list[Any]) -> list[Row]:
         """A row for each text or pair, in their order."""
         texts = [_texts(one) for one in given]
         rows: dict[int, Row] = {}
         for pairs in (False, True):
             which = [i for i, (_, second) in enumerate(texts) if (second is not None) is pairs]
             firsts, seconds = [texts[i][0] for i in which], [texts[i][1] or "" for i in which]
-            made = self.reader.rows(firsts, seconds if pairs else None, max_length=max_length)
-            self.tally.add(cut=int(np.count_nonzero(made.dropped)))
+            made = self.reader.rows(firsts, seconds if pairs else None, max_length=WHOLE)
             rows.update(zip(which, rows_of(made), strict=True))
         return [rows[i] for i in range(len(given))]
 

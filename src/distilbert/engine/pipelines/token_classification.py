@@ -55,6 +55,7 @@ class TokenClassification(Pipeline):
         self,
         given: list[Any],
         *,
+        on_long: str,
         stride: int | None = None,
         is_split_into_words: bool = False,
         delimiter: str | None = None,
@@ -77,24 +78,28 @@ class TokenClassification(Pipeline):
             return_overflowing_tokens=True,
             verbose=False,
         )
-        windows = self._windows(made, len(texts), room - shared)
-        request = self._computer.submit([Row(np.array(w.encoding.ids, np.int32)) for w in windows])
-        return Begun(_State(texts, words, windows), request)
+        windows, several = self._windows(made, len(texts), room - shared)
+        dropped = 0
+        if on_long == "error":
+            refuse_long([f"input {i}" for i in several], self.max_length)
+        if on_long == "truncate":
+            windows = [window for window in windows if window.before == 0]
+            dropped = sum(window.encoding.dropped for window in windows)
+        rows = [Row(np.array(window.encoding.ids, np.int32)) for window in windows]
+        state = _State(texts, words, windows)
+        if on_long == "truncate":
+            return Begun(state, rows, cut=len(several), dropped=dropped)
+        return Begun(state, rows, windowed=len(several))
 
-    def _windows(self, made: Any, texts: int, step: int) -> list[_Window]:
+    def _windows(self, made: Any, texts: int, step: int) -> tuple[list[_Window], list[int]]:
+        """Each text's windows, and the texts that have several."""
         owners = made["overflow_to_sample_mapping"]
         count = np.bincount(owners, minlength=texts)
-        several = np.flatnonzero(count > 1).tolist()
-        if self.on_long == "error":
-            refuse_long([f"input {i}" for i in several], self.max_length)
         windows, seen = [], dict.fromkeys(range(texts), 0)
         for owner, encoding in zip(owners, made.encodings, strict=True):
             windows.append(_Window(owner, encoding, seen[owner] * step))
             seen[owner] += 1
-        if self.on_long == "truncate":
-            windows = [window for window in windows if window.before == 0]
-        self.tally.add(**{"cut" if self.on_long == "truncate" else "windowed": len(several)})
-        return windows
+        return windows, np.flatnonzero(count > 1).tolist()
 
     def _answers(
         self,

@@ -38,12 +38,17 @@ class ZeroShotClassification(Pipeline):
         return super().__call__(inputs, **options)
 
     def _begin(
-        self, given: list[Any], *, candidate_labels: Any = (), hypothesis_template: str = HYPOTHESIS
+        self,
+        given: list[Any],
+        *,
+        on_long: str,
+        candidate_labels: Any = (),
+        hypothesis_template: str = HYPOTHESIS,
     ) -> Begun:
         labels = _labels(candidate_labels)
         said = hypotheses(hypothesis_template, labels)
         texts = [a_text(one) for one in given]
-        whole = self.on_long != "truncate"
+        whole = on_long != "truncate"
         made = self.reader.rows(
             [text for text in texts for _ in said],
             said * len(texts),
@@ -51,13 +56,13 @@ class ZeroShotClassification(Pipeline):
             cut="only_first",
         )
         rows = rows_of(made)
-        if self.on_long == "error":
+        if on_long == "error":
             long = [i for i, row in enumerate(rows) if len(row.ids) > self.max_length]
             refuse_long([f"input {i // len(said)}" for i in long], self.max_length)
         windows = in_windows(rows, self.max_length)
-        request = self._computer.submit(windows.rows)
-        self.tally.add(cut=int(np.count_nonzero(made.dropped)) + windows.cut, windowed=windows.windowed)
-        return Begun(_State(texts, labels, windows), request)
+        state = _State(texts, labels, windows)
+        cut = int(np.count_nonzero(made.dropped)) + windows.cut
+        return Begun(state, windows.rows, cut, int(made.dropped.sum()) + windows.dropped, windows.windowed)
 
     def _answers(
         self, state: _State, found: list[tuple[Array, ...]], *, multi_label: bool = False
