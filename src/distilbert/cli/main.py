@@ -1,6 +1,7 @@
 """``distilbert COMMAND``: reads the flags, runs the command, and turns what happens into an exit status.
 
-0 done; 1 the run failed; 2 the input or the environment was refused; 130 Ctrl-C; 143 SIGTERM.
+0 done; 1 the run failed; 2 the input or the environment was refused; 130 Ctrl-C; 143 SIGTERM, except of
+``serve``, which has then done what it was to do: 0.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from distilbert.cli import (
     predict,
     pretrain,
     quickstart,
+    serve,
     shrink,
     train_tokenizer,
     trim,
@@ -45,7 +47,7 @@ from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
     quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, predict, embed, info,
-    train_tokenizer, trim, convert, export,
+    train_tokenizer, trim, convert, export, serve,
 )  # fmt: skip
 
 #: Flags that a line on usage has room for.
@@ -146,7 +148,7 @@ def _shorten(parser: argparse.ArgumentParser) -> None:
     """Where flags are many, the line on usage names those that must be given alone."""
     if len(parser._actions) > _MANY:
         needed = [action for action in parser._actions if action.required]
-        words = (f"{action.option_strings[0]} {action.metavar}" for action in needed)
+        words = (" ".join([*action.option_strings[:1], str(action.metavar)]) for action in needed)
         parser.usage = " ".join(["%(prog)s", *words, "[further flags]"])
 
 

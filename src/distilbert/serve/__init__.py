@@ -1,0 +1,1 @@
+"""Trained folders behind HTTP: protocols in, protocols out, no maths."""
