@@ -17,6 +17,7 @@ DOCUMENTS = (
     "README.md", "docs/guide.md", "docs/embedding.md", "docs/distillation.md", "docs/teachers.md",
     "docs/running.md", "docs/finetuning.md", "docs/evaluating.md", "docs/inference.md",
     "docs/jax.md",
+    "docs/keras.md",
 )  # fmt: skip
 TASKS = sorted(path.name for path in (ROOT / "docs" / "tasks").glob("*.md") if path.name != "README.md")
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)

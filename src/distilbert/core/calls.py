@@ -237,7 +237,7 @@ def refuse_choices(shape: Shape | None, *, axes: int) -> None:
             received=f"a batch {list(shape)}",
             remedy="Give each question its choices as rows: tensor[None] for a single question.",
         )
-    if shape is not None and not shape[1]:
+    if shape is not None and shape[1] == 0:
         raise DataError(
             "A question has at least one choice.",
             received=f"a batch {list(shape)}",

@@ -83,11 +83,15 @@ def from_keras(name: str) -> Place:
     return _published(path, {leaves.keras: role for role, leaves in _LEAVES.items()})
 
 
+def keras_paths(shapes: Shapes) -> dict[str, Place]:
+    """The way to each published array through the attributes of a Keras model, joined by ``/``."""
+    return {name: _foreign(name, shapes, lambda leaves: leaves.keras) for name in shapes}
+
+
 def to_keras(shapes: Shapes) -> dict[str, Place]:
     """The name as a TensorFlow 2 variable, without the model around it, of each published array."""
     places = {}
-    for name in shapes:
-        place = _foreign(name, shapes, lambda leaves: leaves.keras)
+    for name, place in keras_paths(shapes).items():
         path = re.sub(r"/(\d+)(?=/)", r"_._\1", place.name)
         for published, layer in KERAS_LAYERS:
             if path.startswith(f"{published}/"):

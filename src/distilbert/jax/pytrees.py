@@ -20,7 +20,8 @@ def _register(kind: type[ModelOutput]) -> None:
         dict.update(output, zip(names, values, strict=True))
         return output
 
-    jax.tree_util.register_pytree_with_keys(kind, flatten_with_keys, unflatten, flatten)
+    if jax.tree_util.all_leaves([kind()]):  # the Keras wing may have done so, where it computes with JAX
+        jax.tree_util.register_pytree_with_keys(kind, flatten_with_keys, unflatten, flatten)
     jax.export.register_pytree_node_serialization(
         kind,
         serialized_name=f"{kind.__module__}.{kind.__name__}",

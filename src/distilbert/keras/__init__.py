@@ -1,8 +1,54 @@
-"""The Keras wing."""
+"""The Keras wing. Its models have the names of PyTorch's, and those that are published for TensorFlow.
+
+They are models of Keras 3, which computes with TensorFlow unless it is told otherwise, as by
+``KERAS_BACKEND=jax`` or ``torch`` in the environment.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 try:
-    import tensorflow as _tensorflow  # noqa: F401  # the wing's one need, checked once and said once
-except ImportError:
+    import keras as _keras  # noqa: F401  # the wing's need, checked once and said once; it loads what computes
+except ImportError as error:
     from distilbert.errors import MissingExtraError
 
-    raise MissingExtraError.of("keras", wanted="The Keras wing", missing="tensorflow") from None
+    raise MissingExtraError.of("keras", wanted="The Keras wing", missing=error.name or "keras") from None
+
+if TYPE_CHECKING:
+    from distilbert.keras.distilbert import DistilBertForMaskedLM as DistilBertForMaskedLM
+    from distilbert.keras.distilbert import DistilBertForMultipleChoice as DistilBertForMultipleChoice
+    from distilbert.keras.distilbert import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
+    from distilbert.keras.distilbert import (
+        DistilBertForSequenceClassification as DistilBertForSequenceClassification,
+    )
+    from distilbert.keras.distilbert import (
+        DistilBertForTokenClassification as DistilBertForTokenClassification,
+    )
+    from distilbert.keras.distilbert import DistilBertModel as DistilBertModel
+    from distilbert.keras.distilbert import TFDistilBertForMaskedLM as TFDistilBertForMaskedLM
+    from distilbert.keras.distilbert import TFDistilBertForMultipleChoice as TFDistilBertForMultipleChoice
+    from distilbert.keras.distilbert import (
+        TFDistilBertForQuestionAnswering as TFDistilBertForQuestionAnswering,
+    )
+    from distilbert.keras.distilbert import (
+        TFDistilBertForSequenceClassification as TFDistilBertForSequenceClassification,
+    )
+    from distilbert.keras.distilbert import (
+        TFDistilBertForTokenClassification as TFDistilBertForTokenClassification,
+    )
+    from distilbert.keras.distilbert import TFDistilBertModel as TFDistilBertModel
+
+_HEADS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForQuestionAnswering",
+          "ForSequenceClassification", "ForTokenClassification")  # fmt: skip
+
+__all__ = [f"{prefix}DistilBert{head}" for prefix in ("", "TF") for head in _HEADS]  # a list it is
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'distilbert.keras' has no attribute {name!r}")
+    return getattr(import_module("distilbert.keras.distilbert"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

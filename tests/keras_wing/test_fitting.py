@@ -1,0 +1,159 @@
+"""What people of Keras do with a model: compile, fit, evaluate, predict, save; mixed precision, XLA."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from keras_twins import ATOL, difference, numbers, twin_of
+from tiny import answers, ragged, tiny
+
+import distilbert
+from distilbert.core.text import BatchEncoding
+from distilbert.errors import ConfigError, DataError
+
+keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'distilbert[keras]'")
+
+import distilbert.keras as wing  # noqa: E402  # after the skip
+
+RAGGED = ragged("DistilBertModel", 6, 8)
+IDS, MASK = (numbers(x) for x in RAGGED)
+BATCH = {"input_ids": IDS, "attention_mask": MASK}
+
+
+def small(name: str, **changes: Any) -> tuple[Any, Any]:
+    """A model of PyTorch's of one layer, and its twin."""
+    model = tiny(f"DistilBert{name}", n_layers=1, **changes)
+    return model, twin_of(model, seed=0)
+
+
+def test_names_with_and_without_the_prefix_are_one_class() -> None:
+    for head in ("Model", "ForMaskedLM", "ForSequenceClassification", "ForMultipleChoice",
+                 "ForTokenClassification", "ForQuestionAnswering"):  # fmt: skip
+        assert getattr(wing, f"TFDistilBert{head}") is getattr(wing, f"DistilBert{head}")
+        assert f"TFDistilBert{head}" in dir(wing)
+    with pytest.raises(AttributeError, match="no attribute 'TFBert'"):
+        wing.TFBert  # noqa: B018  # the access is what is tested
+
+
+def test_a_step_by_the_models_own_loss_is_torch_s() -> None:
+    """Labels beside the batch, in it, or as what a tokenizer gave; padding is not counted."""
+    labels = numbers(answers("DistilBertForTokenClassification", RAGGED[0])["labels"])
+    model, first = small("ForTokenClassification")
+    second = twin_of(model)
+    for twin in (first, second):
+        twin.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"])
+    seen = [
+        first.fit(BatchEncoding({k: x.tolist() for k, x in BATCH.items()}), labels, verbose=0).history,
+        second.fit({**BATCH, "labels": labels}, verbose=0).history,
+    ]
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    told = model(*RAGGED, labels=torch.from_numpy(labels)).loss
+    told.backward()
+    optimiser.step()
+    for twin, history in zip((first, second), seen, strict=True):
+        assert abs(history["loss"][0] - float(told.detach())) <= ATOL
+        assert 0.0 <= history["accuracy"][0] <= 1.0
+        for key, array in twin.arrays().items():
+            assert difference(array, model.arrays()[key]) <= ATOL, key
+    scored = first.evaluate({**BATCH, "labels": labels}, verbose=0, return_dict=True)
+    with torch.no_grad():
+        assert abs(scored["loss"] - float(model(*RAGGED, labels=torch.from_numpy(labels)).loss)) <= ATOL
+    with pytest.raises(DataError, match="learns by labels.*no labels"):
+        first.fit(BATCH, verbose=0)
+    with pytest.raises(ConfigError, match="weighs all rows alike"):
+        first.fit(BATCH, labels, sample_weight=np.ones(6), verbose=0)
+
+
+def test_losses_and_metrics_of_keras_s_learn_and_are_told(tmp_path: Path) -> None:
+    _, twin = small("ForSequenceClassification", dropout=0.1, seq_classif_dropout=0.2)
+    labels = IDS[:, 0] % 2
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    twin.compile(keras.optimizers.Adam(3e-3), loss=loss, metrics=["accuracy"], jit_compile=True)
+    assert twin.jit_compile
+    stop = keras.callbacks.EarlyStopping("loss", patience=50)
+    told = twin.fit(
+        BATCH, labels, epochs=12, batch_size=6, class_weight={0: 1.0, 1: 2.0}, callbacks=[stop],
+        validation_data=(BATCH, labels), verbose=0,
+    ).history  # fmt: skip
+    assert told["loss"][-1] < told["loss"][0] / 2
+    assert told["val_accuracy"][-1] == 1.0
+    predicted = twin.predict(BATCH, verbose=0, batch_size=2)
+    assert (predicted.logits.argmax(-1) == labels).all()
+    assert difference(predicted.logits, twin(BATCH).logits) <= ATOL
+    # All of it is kept in a file of Keras' own: configuration, weights, optimiser.
+    twin.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is type(twin)
+    assert again.config == twin.config
+    assert difference(again.predict(BATCH, verbose=0).logits, predicted.logits) <= ATOL
+    assert again.optimizer.iterations == 12
+    assert "val_loss" in again.fit(BATCH, labels, validation_data=(BATCH, labels), verbose=0).history
+    # And in the published folder.
+    twin.save_pretrained(tmp_path / "folder")
+    model = distilbert.DistilBertForSequenceClassification.from_pretrained(tmp_path / "folder")
+    with torch.no_grad():
+        assert difference(model(*RAGGED).logits, predicted.logits) <= ATOL
+
+
+def test_answers_have_two_losses_of_keras_s_or_one_of_their_own() -> None:
+    model, twin = small("ForQuestionAnswering")
+    limits = {"start_positions": IDS[:, 0] * 0, "end_positions": MASK.sum(1) - 1}
+    twin.compile(keras.optimizers.SGD(0.0))
+    own = twin.evaluate(BATCH, limits, verbose=0)
+    twin.compile(keras.optimizers.SGD(0.0), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    both = twin.evaluate({**BATCH, **limits}, verbose=0, return_dict=True)["loss"]
+    with torch.no_grad():
+        told = model(*RAGGED, **{k: torch.from_numpy(np.asarray(x)) for k, x in limits.items()}).loss
+    assert abs(own - float(told)) <= ATOL
+    assert abs(both - 2 * float(told)) <= 2 * ATOL  # Keras sums what the model takes the mean of
+
+
+def test_an_input_of_keras_s_makes_a_model_around_it() -> None:
+    _, twin = small("Model")
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in BATCH)
+    states = twin({"input_ids": ids, "attention_mask": mask}).last_hidden_state
+    around = keras.Model({"input_ids": ids, "attention_mask": mask}, keras.layers.Dense(3)(states[:, 0]))
+    assert around.predict(BATCH, verbose=0).shape == (6, 3)
+    again = type(twin).from_config(twin.get_config())
+    assert again.config == twin.config
+    assert again.name == twin.name
+
+
+def test_recomputing_and_dropping_change_only_what_they_say() -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    _, twin = small("ForMaskedLM", dropout=0.3, attention_dropout=0.3)
+
+    def slopes() -> list[Any]:
+        twin.seeds.state.assign([7, 0])
+        with tf.GradientTape() as tape:
+            loss = twin(BATCH, labels=IDS, training=True).loss
+        found = tape.gradient(loss, [variable.value for variable in twin.trainable_variables])
+        return [tf.convert_to_tensor(slope) for slope in found]
+
+    usual = slopes()
+    twin.gradient_checkpointing_enable()
+    assert twin.is_gradient_checkpointing
+    for one, other in zip(usual, slopes(), strict=True):
+        assert difference(one, other) <= ATOL
+    twin.gradient_checkpointing_disable()
+    first, second = (twin(BATCH, training=True).logits for _ in range(2))
+    assert difference(first, second) > 1e-3  # the generator has moved on
+    assert difference(twin(BATCH).logits, twin(BATCH).logits) == 0.0
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_half_precision_is_finite_for_every_mask(policy: str) -> None:
+    model, _ = small("Model")
+    half = twin_of(model, dtype=policy)
+    masks = np.stack([np.zeros(8, int), np.arange(8) < 1, np.arange(8) >= 7, np.arange(8) % 2])
+    ids = np.tile(IDS[:1], (4, 1))
+    pairs = np.where(masks[:, None, None], 0.0, np.finfo(np.float32).min).astype(np.float32)
+    with torch.no_grad():
+        truth = model(torch.from_numpy(ids), torch.from_numpy(masks)).last_hidden_state
+    for mask in (masks, pairs):
+        ours = keras.ops.convert_to_numpy(half(ids, mask).last_hidden_state).astype(np.float32)
+        assert np.isfinite(ours).all()
+        assert difference(ours, truth, masks) < 0.1
+    assert half.transformer.layer[0].ffn.lin1.compute_dtype in policy
