@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from distilbert.engine.engine import Engine as Engine
     from distilbert.engine.engine import load as load
     from distilbert.engine.export import export as export
+    from distilbert.engine.optimize import optimize as optimize
     from distilbert.engine.pipelines import pipeline as pipeline
     from distilbert.errors import DistilBertError as DistilBertError
     from distilbert.torch.asking import ask as ask
@@ -129,6 +130,7 @@ _HOMES = {
     "evaluate": "torch.evaluate",
     "evaluate_language_model": "torch.masked_evaluation",
     "export": "engine.export",
+    "optimize": "engine.optimize",
     "train_tokenizer": "core.text.trainer",
     "trim": "core.trimming",
     "ask": "torch.asking",

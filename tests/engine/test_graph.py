@@ -176,8 +176,8 @@ def test_openvino_fuses_the_plain_form() -> None:
     ]
     assert kinds.count("Subgraph") == config.n_layers
     assert kinds.count("MVN") == 2 * config.n_layers + 1
-    assert kinds.count("FullyConnected") == 4 * config.n_layers + 1
-    assert not {"Softmax", "MatMul", "Erf"} & set(kinds)
+    assert kinds.count("FullyConnected") == 6 * config.n_layers + 1
+    assert not {"Softmax", "MatMul", "Erf", "Split"} & set(kinds)
 
 
 def test_a_model_without_room_in_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from distilbert.cli import (
     info,
     label,
     managed,
+    optimize,
     predict,
     pretrain,
     quickstart,
@@ -46,8 +47,8 @@ from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, predict, embed, info,
-    train_tokenizer, trim, convert, export, serve,
+    quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, optimize, predict,
+    embed, info, train_tokenizer, trim, convert, export, serve,
 )  # fmt: skip
 
 #: Flags that a line on usage has room for.

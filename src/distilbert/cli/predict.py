@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         choices=("auto", "onnx", "openvino", "torch"),
         default="auto",
-        help="what computes (the first that is installed)",
+        help="what computes (what optimize has verified, else the first that is installed)",
     )
     group.add_argument(
         "--on-long",
@@ -134,19 +134,21 @@ def _into_file(args: argparse.Namespace, display: Display) -> None:
             abstain_below=args.abstain_below,
             progress=display.progress,
         )
-        tally = engine.tally
+        tally, computed = engine.tally, {"runtime": engine.runtime, "precision": engine.precision}
     facts = {
         "out": args.out,
         **asdict(made),
         "cut": tally.cut,
         "windowed": tally.windowed,
         "padding": round(tally.padding, 4),
+        **computed,
         "seconds": round(time.perf_counter() - started, 2),
     }
     said = f", {made.resumed} of them from an earlier run" if made.resumed else ""
     said += f"; {made.refused} rows could not be read" if made.refused else ""
     said += f"; {tally.cut} texts were cut" if tally.cut else ""
-    display.result(f"{args.out}: {made.rows} answers{said}.", facts)
+    by = " in ".join(computed.values())
+    display.result(f"{args.out}: {made.rows} answers by {by}{said}.", facts)
 
 
 def _chunks(args: argparse.Namespace, lines: Iterator[str] | None, task: Task) -> Iterator[Examples]:

@@ -35,6 +35,8 @@ SENTENCE_FILE = "sentence_bert_config.json"
 PROMPTS_FILE = "config_sentence_transformers.json"
 #: Ours: task, preprocessing, metrics and how the model was made. Published keys stay in ``config.json``.
 FACTS_FILE = "distilbert.json"
+#: Ours, too: what was optimised of a model, in a folder for each kind of processor.
+RUNTIMES_FOLDER = "runtimes"
 
 _NODES = frozenset({dict, list})
 

@@ -37,7 +37,7 @@ _OURS = re.compile(
     r"|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
     r"|(model|pytorch_model|tf_model|flax_model)(\.[\w-]+)??(-\d{5}-of-\d{5})?\.(safetensors|bin|h5|msgpack)"
     r"(\.index(\.[\w-]+)?\.json)?"
-    r"|model\.onnx|openvino_model\.(xml|bin)"
+    r"|model\.onnx|openvino_model\.(xml|bin|blob)|runtimes"
 )
 
 #: Where ``filling`` writes, and after how long nobody does any more.

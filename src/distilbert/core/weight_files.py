@@ -191,6 +191,16 @@ def has_weights(folder: Path) -> bool:
     return any(path.is_file() for name in names for path in folder.glob(name))
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder that may hold weights, or say where they are, of whichever kind."""
+    endings = {Path(kind.whole).suffix for kind in _KINDS}
+    return [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and (path.suffix in endings or ".index" in path.suffixes or ".ckpt" in path.name)
+    ]
+
+
 def _published(file: SafetensorsFile) -> Reader:
     """A safetensors file under published names; its header says which framework's it has."""
     layout = file.metadata.get("format")

@@ -132,6 +132,7 @@ def _asked(
         "on_long": engine.on_long,
         "max_length": opened.max_length,
         "calibration": asdict(opened.calibration),
+        "precision": engine.precision,
     }
 
 

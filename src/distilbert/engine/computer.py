@@ -23,7 +23,8 @@ class Computer(AbstractContextManager["Computer"]):
     Args:
         model: what to compute.
         pad_token_id: stands behind shorter rows.
-        runtime: "onnx", "openvino", "torch"; "auto" is the first of them that is installed.
+        runtime: "onnx", "openvino" or "torch", in fp32; "auto" is what ``optimize`` has verified for this
+            machine, else the first of them that is installed.
         streams: batches that are computed at once; None is one for each core.
         threads: that share a batch; None deals the cores out among the streams.
         budget: tokens that are computed together.
@@ -57,6 +58,11 @@ class Computer(AbstractContextManager["Computer"]):
     def runtime(self) -> str:
         """The name of what computes."""
         return self._opened.name
+
+    @property
+    def precision(self) -> str:
+        """What it computes in: "fp32", "bf16", "int8" or "int8+bf16"."""
+        return self._opened.precision
 
     def submit(self, rows: Sequence[Row], *, apart: bool = False) -> Request:
         """Have rows computed; the request gives, for each, what the model gives without padding.

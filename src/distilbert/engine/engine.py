@@ -16,8 +16,8 @@ from distilbert.core.tasks.reading import as_examples
 from distilbert.core.tasks.task import Answered
 from distilbert.engine.ahead import LOT, lots_of, through
 from distilbert.engine.computer import Computer
-from distilbert.engine.items import item_logits, row_logits
-from distilbert.engine.long_texts import Reading, check_on_long, merged, read
+from distilbert.engine.items import calibrated_logits
+from distilbert.engine.long_texts import Reading, check_on_long, read
 from distilbert.engine.model import Model
 from distilbert.engine.tally import Tally
 from distilbert.engine.waiting import Request
@@ -97,6 +97,11 @@ class Engine(AbstractContextManager["Engine"]):
     def runtime(self) -> str:
         """The name of what computes."""
         return self._computer.runtime
+
+    @property
+    def precision(self) -> str:
+        """What it computes in: "fp32", or what ``optimize`` has verified: "bf16", "int8", "int8+bf16"."""
+        return self._computer.precision
 
     @property
     def tally(self) -> Tally:
@@ -275,11 +280,8 @@ class Engine(AbstractContextManager["Engine"]):
 
     def _answers(self, part: _Part, abstain_below: float | None) -> Sequence[Answered]:
         examples, reading, request = part
-        calibration = self.opened.calibration
-        found = row_logits(self.task, request.result())
-        logits = merged(self.task, found, reading, temperature=calibration.temperature)
-        calibrated = calibration.applied(item_logits(self.task, logits, reading.items))
-        return withheld(self.task.answers(calibrated, examples, reading.items), abstain_below)
+        logits = calibrated_logits(self.opened, request.result(), reading)
+        return withheld(self.task.answers(logits, examples, reading.items), abstain_below)
 
 
 def load(folder: str | Path, **settings: Any) -> Engine:

@@ -5,7 +5,7 @@ row with a live token. What they give bears the published names. Where a head re
 last layer computes that token's states only. What stands at padding is not to be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,15 @@ from distilbert.core.parameters import Head, kept_heads
 from distilbert.core.pooling import Pooling
 from distilbert.engine.fused import Fused
 from distilbert.engine.heads import at_place, outputs, place, read_token
-from distilbert.engine.nodes import Nodes
+from distilbert.engine.nodes import EMBEDDINGS, HEAD, Nodes, layer_part
 from distilbert.engine.onnx_file import Graph
 from distilbert.engine.plain import Plain
 
-#: How a graph's parts are written.
-FORMS: dict[str, type[Plain]] = {"fused": Fused, "plain": Plain}
+#: What writes a graph's parts, given the nodes to add to and ``epsilon``.
+Form = Callable[..., Plain]
+
+#: Those that have a name.
+FORMS: dict[str, Form] = {"fused": Fused, "plain": Plain}
 
 
 def input_names(config: EncoderConfig) -> list[str]:
@@ -36,7 +39,7 @@ def build(
     head: Head = Head.NONE,
     *,
     pooling: Pooling | None = None,
-    form: str = "plain",
+    form: str | Form = "plain",
     choices: bool = False,
     asked: bool = False,
 ) -> Graph:
@@ -47,7 +50,7 @@ def build(
         arrays: its weights, by the keys of the manifest.
         head: what stands on the encoder.
         pooling: what makes one vector of a text's states, where there is no head; None gives the states.
-        form: "plain" is the standard's operators, "fused" ONNX Runtime's own.
+        form: "plain" is the standard's operators, "fused" ONNX Runtime's own; or what writes the parts.
         choices: take the options of a question together, [B, options, S], and give [B, options].
         asked: of a masked language model, take ``asked`` too, the columns of the tokens to guess, [B, M], and
             give [B, M, V].
@@ -60,14 +63,16 @@ def build(
     arrays = {key: np.asarray(array, np.float32) for key, array in arrays.items()}
     encoder = parameters.as_attributes(parameters.split_base(arrays, config))
     nodes = Nodes(config.model_type)
-    form_of = FORMS[form](nodes, epsilon=config.layer_norm_eps)
+    form_of = (FORMS[form] if isinstance(form, str) else form)(nodes, epsilon=config.layer_norm_eps)
     names = input_names(config)
+    nodes.part = EMBEDDINGS
     given = {name: _rows(nodes, name) if choices else name for name in names}
     live = given["attention_mask"]
     mask = form_of.mask(live)
     last_token = read_token(head, pooling)
     x = form_of.embed(given["input_ids"], given.get("token_type_ids"), encoder.embeddings)
     for i in range(config.n_layers):
+        nodes.part = layer_part(i)
         block, query = getattr(encoder.transformer.layer, str(i)), ""
         if i == config.n_layers - 1:
             if asked:
@@ -76,6 +81,7 @@ def build(
                 query = at_place(form_of, x, place(form_of, live, last=last_token))
         x = _block(form_of, x, mask, block, config, i, query)
     single = last_token is not None
+    nodes.part = HEAD
     whole = parameters.as_attributes(arrays)
     found = outputs(form_of, x, live, whole, config, head, pooling, single=single)
     axes: tuple[str, ...] = ("batch", "sequence")
@@ -99,7 +105,7 @@ def _rows(nodes: Nodes, name: str) -> str:
 
 def _block(form: Plain, x: str, mask: str, block: Any, config: EncoderConfig, layer: int, query: str) -> str:
     """Attention and feed-forward, each added to its input and normalised; of ``query`` alone, if given."""
-    name, width = f"layer{layer}", config.dim // config.n_heads
+    name, width = layer_part(layer), config.dim // config.n_heads
     heads = len(kept_heads(config, layer))
     attended = form.attend(x, mask, block.attention, name, heads=heads, width=width, query=query)
     out, ffn = block.attention.out_lin, block.ffn

@@ -8,7 +8,9 @@ import numpy as np
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.finite import check_finite
+from distilbert.core.tasks.folders import TaskFolder
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
+from distilbert.engine.long_texts import Reading, merged
 
 
 def row_logits(task: Any, found: Sequence[tuple[Array, ...]]) -> list[Array]:
@@ -31,3 +33,16 @@ def item_logits(task: Any, logits: Sequence[Array], items: TokenRows) -> list[Ar
     if isinstance(task, SentenceEmbedding):
         return [task.modules.finish(np.stack(group)) for group in groups]
     return [np.concatenate(group) for group in groups]
+
+
+def calibrated_logits(
+    opened: TaskFolder, found: Sequence[tuple[Array, ...]], reading: Reading
+) -> Sequence[Array]:
+    """The logits of each item at the folder's temperature, out of what the model gives for each row.
+
+    Raises:
+        CheckpointError: some are no numbers.
+    """
+    task, calibration = opened.task, opened.calibration
+    logits = merged(task, row_logits(task, found), reading, temperature=calibration.temperature)
+    return calibration.applied(item_logits(task, logits, reading.items))

@@ -1,17 +1,22 @@
 """What an engine computes: a folder's encoder with its head, before any runtime has it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from distilbert.core.checkpoint import read_weights
 from distilbert.core.config import BertConfig, EncoderConfig
+from distilbert.core.data.collate import attention_mask, pad
 from distilbert.core.parameters import Head, parameters_of
 from distilbert.core.pooling import Pooling
 from distilbert.core.tasks.folders import TaskFolder
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
-from distilbert.engine.graph import build
-from distilbert.engine.onnx_file import Graph
+from distilbert.engine.graph import Form, build
+from distilbert.engine.onnx_file import Array, Graph
+from distilbert.engine.waiting import Row
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,20 @@ class Model:
         """Whether what it gives has an axis of tokens."""
         return not self.head.reads_one_token and self.pooling is None
 
-    def graph(self, form: str, *, choices: bool = False) -> Graph:
+    def feed(self, rows: Sequence[Row], *, pad_token_id: int) -> dict[str, Array]:
+        """Rows as one batch that its graph is given, padded to the longest."""
+        ids = [row.ids for row in rows]
+        feed = {"input_ids": pad(ids, value=pad_token_id), "attention_mask": attention_mask(ids)}
+        if self.reads_types:
+            columns = np.arange(feed["input_ids"].shape[1])
+            begins = np.array([row.second or len(columns) for row in rows])
+            types = (columns >= begins[:, None]) & (feed["attention_mask"] > 0)
+            feed["token_type_ids"] = types.astype(np.int64)
+        if self.asked:
+            feed["asked"] = pad([row.asked for row in rows if row.asked is not None], value=0)
+        return feed
+
+    def graph(self, form: str | Form, *, choices: bool = False) -> Graph:
         """The model as a graph, with its weights; the arguments are those of ``build``.
 
         Raises:

@@ -8,16 +8,28 @@ import numpy as np
 
 from distilbert.engine.onnx_file import Array, Graph, Node
 
+#: What parts of a model are called; the layers between are numbered.
+EMBEDDINGS, HEAD = "embeddings", "head"
+
+
+def layer_part(layer: int) -> str:
+    """What a layer is called among a model's parts."""
+    return f"layer{layer}"
+
 
 class Nodes:
     """Nodes in the order in which they are computed, with the arrays that they read.
 
     Args:
         name: of the graph.
+
+    Attributes:
+        part: of the model, that nodes are added to; their names begin with it.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.part = ""
         self._nodes: list[Node] = []
         self._arrays: dict[str, Array] = {}
 
@@ -31,7 +43,7 @@ class Nodes:
             outputs: how many it gives.
             attributes: of the operator.
         """
-        name = f"{op}_{len(self._nodes)}"
+        name = f"{self.part}/{op}_{len(self._nodes)}"
         names = (name,) if outputs == 1 else tuple(f"{name}.{i}" for i in range(outputs))
         self._nodes.append(Node(op, inputs, names, domain, attributes))
         return names[0] if outputs == 1 else names

@@ -24,8 +24,8 @@ OPSET, FORMAT = 17, 8
 MOST_BYTES = 2**31 - 1
 
 #: What the format calls types of numbers.
-FLOAT, INT32, INT64, BOOL = 1, 6, 7, 9
-_TYPES = {"float32": FLOAT, "int32": INT32, "int64": INT64}
+FLOAT, INT8, INT32, INT64, BOOL = 1, 3, 6, 7, 9
+_TYPES = {"float32": FLOAT, "int8": INT8, "int32": INT32, "int64": INT64}
 
 #: What is written one after the other; arrays stay where they are.
 _Parts = list[bytes | memoryview]

@@ -4,8 +4,6 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from distilbert.engine.nodes import Nodes
 from distilbert.engine.onnx_file import FLOAT
 
@@ -38,10 +36,14 @@ class Plain:
 
     def embed(self, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
         """The states that the first block reads, [B, S, D]."""
+        words = self.nodes.array(table.word_embeddings.weight, "words")
+        return self._embedded(self.nodes.add("Gather", words, input_ids), input_ids, token_type_ids, table)
+
+    def _embedded(self, x: str, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
+        """Words with what is added to them, normalised."""
         add, nodes = self.nodes.add, self.nodes
         positions = nodes.array(table.position_embeddings.weight, "positions")
         length = add("Slice", add("Shape", input_ids), nodes.whole(1), nodes.whole(2))
-        x = add("Gather", nodes.array(table.word_embeddings.weight, "words"), input_ids)
         x = add("Add", x, add("Slice", positions, nodes.whole(0), length, nodes.whole(0)))
         if token_type_ids is not None:
             types = nodes.array(table.token_type_embeddings.weight, "token types")
@@ -75,12 +77,11 @@ class Plain:
         scale = 1 / math.sqrt(width)
         q, k, v = weights.q_lin, weights.k_lin, weights.v_lin
         scaled = SimpleNamespace(weight=q.weight * scale, bias=q.bias * scale)
-        parts = [scaled, k, v]
-        if query:
-            products = [self._merged(query, parts[:1], f"{name}.query")]
-            products += add("Split", self._merged(x, parts[1:], f"{name}.kv"), axis=-1, outputs=2)
-        else:
-            products = add("Split", self._merged(x, parts, f"{name}.qkv"), axis=-1, outputs=3)
+        # Three products: OpenVINO makes nothing of one and a split but one more pass over its result.
+        products = [
+            self.bias(self.product(given, part, f"{name}.{which}"), part.bias, f"{name}.{which}")
+            for which, given, part in (("query", query or x, scaled), ("key", x, k), ("value", x, v))
+        ]
         q_BNSH, k_BNHS, v_BNSH = (
             add("Transpose", add("Reshape", product, nodes.whole(0, 0, heads, width)), perm=perm)
             for product, perm in zip(products, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
@@ -126,9 +127,3 @@ class Plain:
         if activation in ("silu", "swish"):
             return add("Mul", x, add("Sigmoid", x))
         return add({"relu": "Relu", "tanh": "Tanh"}[activation], x)
-
-    def _merged(self, x: str, parts: list[SimpleNamespace], name: str) -> str:
-        """Several linear layers of the same states as one, their results side by side."""
-        weight = np.concatenate([part.weight.T for part in parts], axis=1)
-        product = self.nodes.add("MatMul", x, self.nodes.array(weight, f"{name}.weight"))
-        return self.bias(product, np.concatenate([part.bias for part in parts]), name)

@@ -8,9 +8,6 @@ from concurrent.futures import InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from distilbert.core.data.collate import attention_mask, pad
 from distilbert.engine.model import Model
 from distilbert.engine.runtimes.runtime import Array, Runtime
 from distilbert.engine.tally import Tally
@@ -98,18 +95,12 @@ class _Work:
         self._deliver(group, found)
 
     def _found(self, rows: Sequence[Row]) -> list[tuple[Array, ...]]:
-        ids = [row.ids for row in rows]
-        feed = {"input_ids": pad(ids, value=self.pad_token_id), "attention_mask": attention_mask(ids)}
-        if self.model.reads_types:
-            columns = np.arange(feed["input_ids"].shape[1])
-            begins = np.array([row.second or len(columns) for row in rows])
-            types = (columns >= begins[:, None]) & (feed["attention_mask"] > 0)
-            feed["token_type_ids"] = types.astype(np.int64)
-        lengths = [len(own) if self.model.answers_tokens else None for own in ids]
+        lengths: list[int | None] = [None] * len(rows)
         if self.model.asked:
-            asked = [row.asked for row in rows if row.asked is not None]
-            feed["asked"], lengths = pad(asked, value=0), [len(own) for own in asked]
-        outputs = self.runtime.run(feed)
+            lengths = [len(row.asked) for row in rows if row.asked is not None]
+        elif self.model.answers_tokens:
+            lengths = [len(row.ids) for row in rows]
+        outputs = self.runtime.run(self.model.feed(rows, pad_token_id=self.pad_token_id))
         # Copies: a row is not to hold the memory of its whole group.
         return [
             tuple(output[i, :length].copy() if length else output[i].copy() for output in outputs)

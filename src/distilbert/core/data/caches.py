@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from distilbert.core.files import read_json
+from distilbert.core.places import users_folder
 from distilbert.errors import CheckpointError, OutputError
 
 logger = logging.getLogger(__name__)
@@ -44,15 +45,7 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path | None:
         cache: the folder itself; None for ``corpora`` in ``$DISTILBERT_CACHE``, or in ``distilbert`` in the
             user's own cache.
     """
-    if cache is not None:
-        return Path(cache)
-    if ours := os.environ.get("DISTILBERT_CACHE"):
-        return Path(ours, "corpora")
-    try:
-        users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # a user without a home
-        return None
-    return Path(users, "distilbert", "corpora")
+    return users_folder("corpora") if cache is None else Path(cache)
 
 
 class Building:

@@ -187,9 +187,8 @@ class TokenClassification:
         assert rows is not None
         answers = []
         texts, words, places = examples.columns["text"], _words_of(examples), _offsets_of(examples)
-        for text, own, offsets, likely in zip(
-            texts, words, places, self._likely(logits, rows, [len(row) for row in words]), strict=True
-        ):
+        every = self.likely(logits, examples, rows)
+        for text, own, offsets, likely in zip(texts, words, places, every, strict=True):
             tags = [self.labels[i] for i in likely.argmax(axis=1)] if len(own) else []
             best = likely.max(axis=1) if len(own) else likely
             found = (
@@ -249,10 +248,10 @@ class TokenClassification:
             found[example][places[:, 1]] = own[places[:, 0]]
         return found
 
-    def _likely(self, logits: Sequence[Array], rows: TokenRows, sizes: Sequence[int]) -> list[Array]:
-        """The probabilities of each word's tags; of a word that no row holds, the first tag's is 1."""
+    def likely(self, logits: Sequence[Array], examples: Examples, rows: TokenRows) -> list[Array]:
+        """Probabilities of tags, [words, C] of each text; of a word that no row holds the first's is 1."""
         likely = []
-        for own in self._of_words(logits, rows, sizes):
+        for own in self._of_words(logits, rows, [len(words) for words in _words_of(examples)]):
             unread = np.isnan(own[:, :1])
             nothing = np.where(np.arange(len(self.labels)) == 0, 0.0, -np.inf)
             likely.append(np.exp(log_softmax(np.where(unread, nothing, own))))

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from distilbert.core.data.caches import cache_folder
 from distilbert.core.data.lines import numbered_lines
 from distilbert.core.files import unwritable
 from distilbert.core.locks import locked
+from distilbert.core.places import users_folder
 from distilbert.core.progress import Progress
 from distilbert.core.teachers.replies import Reply
 from distilbert.errors import ConfigError
@@ -34,7 +34,7 @@ def usual_place(address: str, model: str) -> Path:
     Raises:
         ConfigError: this user has no cache.
     """
-    folder = cache_folder()
+    folder = users_folder("answers")
     if folder is None:
         raise ConfigError(
             "Answers that cost something must be kept.",
@@ -42,7 +42,7 @@ def usual_place(address: str, model: str) -> Path:
             remedy="Name one (--kept-answers FILE), or set DISTILBERT_CACHE to a folder.",
         )
     named = hashlib.sha256(f"{address}\n{model}".encode()).hexdigest()[:16]
-    return folder.with_name("answers") / f"{named}.jsonl"
+    return folder / f"{named}.jsonl"
 
 
 class AnswerCache:

@@ -150,6 +150,11 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         return self._model.answers_tokens
 
     @property
+    def precision(self) -> str:
+        """What it computes in, as of an engine."""
+        return self._computer.precision
+
+    @property
     def tally(self) -> Tally:
         """What was computed so far."""
         return self._computer.tally

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from distilbert.core.machine import usable_cores
+from distilbert.engine.artefacts import find
 from distilbert.engine.model import Model
 from distilbert.engine.runtimes.runtime import Runtime
 from distilbert.errors import ConfigError, MissingExtraError
@@ -25,7 +26,8 @@ def open_runtime(
 
     Args:
         model: what to compute.
-        name: one of ``RUNTIMES``; "auto" is the first of them that is installed.
+        name: one of ``RUNTIMES``, in fp32; "auto" is what was optimised and verified for this machine, else
+            the first that is installed.
         streams: batches that are computed at once; None is one for each core.
         threads: that share a batch; None deals the cores out among the streams.
 
@@ -40,14 +42,37 @@ def open_runtime(
             received=f"runtime={name!r:.40}",
             remedy="Choose auto.",
         )
-    if name == "auto":
+    kept = find(model) if name == "auto" else None
+    if kept is not None:
+        name = kept.runtime
+    elif name == "auto":
         name = next((known for known, (_, package, _) in RUNTIMES.items() if find_spec(package)), "onnx")
+    streams, threads = shared_out(streams, threads)
+    made, ways = runtime_class(name), {"streams": streams, "threads": threads}
+    opened: Runtime
+    if kept is None:
+        opened = made.open(model, precision="fp32", **ways)
+    elif not kept.files:
+        opened = made.open(model, precision=kept.precision, **ways)
+    else:
+        opened = made.of_files(kept.folder, precision=kept.precision, **ways)
+    return opened
+
+
+def runtime_class(name: str) -> Any:
+    """What computes, by its name in ``RUNTIMES``.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     kind, package, extra = RUNTIMES[name]
     if find_spec(package) is None:
         raise MissingExtraError.of(extra, wanted=f"The runtime {name}", missing=package)
+    return getattr(import_module(f"distilbert.engine.runtimes.{name}"), kind)
+
+
+def shared_out(streams: int | None = None, threads: int | None = None) -> tuple[int, int]:
+    """How many batches are computed at once, and how many threads share one; by the cores, if not said."""
     cores = usable_cores()
     streams = streams or max(1, cores // (threads or 1))
-    threads = threads or max(1, cores // streams)
-    made: Any = getattr(import_module(f"distilbert.engine.runtimes.{name}"), kind)
-    opened: Runtime = made.open(model, streams=streams, threads=threads)
-    return opened
+    return streams, threads or max(1, cores // streams)

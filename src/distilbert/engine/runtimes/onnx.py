@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from distilbert.engine.model import Model
 from distilbert.engine.runtimes.runtime import Array
+
+#: What a graph's file is called, by programs that look for one, too.
+FILE = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -14,16 +18,22 @@ class OnnxRuntime:
 
     session: Any
     streams: int
+    precision: str = "fp32"
 
     name: ClassVar[str] = "onnx"
 
     @classmethod
-    def open(cls, model: Model, *, streams: int, threads: int) -> Self:
-        return cls.of_file(model.graph("fused").bytes(), streams=streams, threads=threads)
+    def open(cls, model: Model, *, precision: str = "fp32", streams: int, threads: int) -> Self:
+        content = model.graph("fused").bytes()
+        return cls.of_file(content, precision=precision, streams=streams, threads=threads)
 
     @classmethod
-    def of_file(cls, content: bytes, *, streams: int, threads: int) -> Self:
-        """From the content of an ONNX file."""
+    def of_files(cls, folder: Path, *, precision: str, streams: int, threads: int) -> Self:
+        return cls.of_file(str(folder / FILE), precision=precision, streams=streams, threads=threads)
+
+    @classmethod
+    def of_file(cls, file: bytes | str, *, precision: str = "fp32", streams: int, threads: int) -> Self:
+        """From an ONNX file, or the content of one."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -33,8 +43,8 @@ class OnnxRuntime:
         # Both keep memory for every shape that there was, and texts come in many.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return cls(session, streams)
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        return cls(session, streams, precision)
 
     def run(self, feed: Mapping[str, Array]) -> Sequence[Array]:
         outputs: Sequence[Array] = self.session.run(None, dict(feed))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar, Self
 
@@ -10,6 +11,12 @@ import numpy as np
 from distilbert.engine.model import Model
 from distilbert.engine.runtimes.runtime import Array
 
+#: What a graph's files are called, by programs that look for them, too; and the graph as it was compiled.
+FILE, WEIGHTS_FILE, COMPILED_FILE = "openvino_model.xml", "openvino_model.bin", "openvino_model.blob"
+
+#: What is computed beside products of whole numbers, by a runtime's precision.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8+bf16": "bf16"}
+
 
 @dataclass(frozen=True)
 class OpenVino:
@@ -17,29 +24,37 @@ class OpenVino:
 
     compiled: Any
     streams: int
+    precision: str = "fp32"
     _free: "SimpleQueue[Any]" = field(default_factory=SimpleQueue, repr=False)
 
     name: ClassVar[str] = "openvino"
 
     @classmethod
-    def open(cls, model: Model, *, streams: int, threads: int) -> Self:
-        return cls.of_file(model.graph("plain").bytes(), streams=streams, threads=threads)
+    def open(cls, model: Model, *, precision: str = "fp32", streams: int, threads: int) -> Self:
+        content = model.graph("plain").bytes()
+        return cls.of_graph(read_graph(content), precision=precision, streams=streams, threads=threads)
 
     @classmethod
-    def of_file(cls, content: bytes, *, streams: int, threads: int) -> Self:
-        """From the content of an ONNX file of standard operators."""
+    def of_files(cls, folder: Path, *, precision: str, streams: int, threads: int) -> Self:
         import openvino
 
-        settings = {
-            "NUM_STREAMS": streams,
-            "INFERENCE_NUM_THREADS": streams * threads,
-            # Left to itself it computes in bf16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        core = openvino.Core()
-        opened = cls(core.compile_model(core.read_model(content), "CPU", settings), streams)
+        settings = _settings(precision, streams, threads)
+        content = (folder / COMPILED_FILE).read_bytes()
+        return cls._ready(openvino.Core().import_model(content, "CPU", settings), streams, precision)
+
+    @classmethod
+    def of_graph(cls, graph: Any, *, precision: str = "fp32", streams: int, threads: int) -> Self:
+        """From a graph of OpenVINO's."""
+        import openvino
+
+        settings = _settings(precision, streams, threads)
+        return cls._ready(openvino.Core().compile_model(graph, "CPU", settings), streams, precision)
+
+    @classmethod
+    def _ready(cls, compiled: Any, streams: int, precision: str) -> Self:
+        opened = cls(compiled, streams, precision)
         for _ in range(streams):
-            opened._free.put(opened.compiled.create_infer_request())
+            opened._free.put(compiled.create_infer_request())
         return opened
 
     def run(self, feed: Mapping[str, Array]) -> Sequence[Array]:
@@ -50,3 +65,28 @@ class OpenVino:
             return [np.array(tensor.data) for tensor in request.output_tensors]
         finally:
             self._free.put(request)
+
+
+def read_graph(content: bytes) -> Any:
+    """A graph of OpenVINO's, from an ONNX file of standard operators."""
+    import openvino
+
+    return openvino.Core().read_model(content)
+
+
+def write_graph(folder: Path, graph: Any, compiled: Any = None) -> None:
+    """A graph's files, and what was compiled of it."""
+    import openvino
+
+    openvino.save_model(graph, folder / FILE, compress_to_fp16=False)
+    if compiled is not None:
+        (folder / COMPILED_FILE).write_bytes(compiled.export_model().getvalue())
+
+
+def _settings(precision: str, streams: int, threads: int) -> dict[str, Any]:
+    return {
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams * threads,
+        # Left to itself it computes in bf16 where the processor has it.
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+    }

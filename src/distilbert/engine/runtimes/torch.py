@@ -19,9 +19,10 @@ class Torch:
     threads: int
 
     name: ClassVar[str] = "torch"
+    precision: ClassVar[str] = "fp32"
 
     @classmethod
-    def open(cls, model: Model, *, streams: int, threads: int) -> Self:
+    def open(cls, model: Model, *, precision: str = "fp32", streams: int, threads: int) -> Self:
         import torch
 
         from distilbert.torch.answering import new_model

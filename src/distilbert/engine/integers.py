@@ -1,0 +1,103 @@
+"""A model's parts with products in whole numbers, in ONNX Runtime's operators.
+
+A weight has 8 bits, and a scale for each of its columns; what it is multiplied with is taken to 8 bits as it
+comes, with the scale of its batch. So nothing has to be known of texts beforehand, and the company of a text
+changes its answer a little. Heads, norms and softmax stay in fp32.
+"""
+
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from distilbert.engine.fused import Fused
+from distilbert.engine.nodes import HEAD, Nodes
+from distilbert.engine.onnx_file import FLOAT, MICROSOFT, Array
+from distilbert.engine.plain import MASKED
+
+#: The largest whole number of a weight: of processors that add products of 8 bits up in 32, and of others,
+#: whose sums of two products would not fit 16.
+MOST, MOST_WITHOUT_DOT_PRODUCTS = 127, 63
+
+
+class Integers(Fused):
+    """One node where ONNX Runtime has one for whole numbers.
+
+    Args:
+        nodes: to add to.
+        epsilon: of LayerNorms.
+        exact: parts of the model that stay in fp32, as ``Nodes.part`` names them.
+        most: the largest whole number of a weight.
+    """
+
+    def __init__(
+        self, nodes: Nodes, *, epsilon: float, exact: Collection[str] = (), most: int = MOST
+    ) -> None:
+        super().__init__(nodes, epsilon=epsilon)
+        self._exact, self._most = {HEAD, *exact}, most
+
+    def embed(self, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
+        if self.nodes.part in self._exact:
+            return super().embed(input_ids, token_type_ids, table)
+        add, nodes = self.nodes.add, self.nodes
+        # A scale for each word: one for all would have to fit the largest.
+        whole, scale = whole_numbers(table.word_embeddings.weight.T, self._most)
+        words = add("Cast", add("Gather", nodes.array(whole.T, "words", dtype=np.int8), input_ids), to=FLOAT)
+        scales = add("Gather", nodes.array(scale[:, None], "words.scale"), input_ids)
+        return self._embedded(add("Mul", words, scales), input_ids, token_type_ids, table)
+
+    def attend(
+        self,
+        x: str,
+        mask: str,
+        weights: SimpleNamespace,
+        name: str,
+        *,
+        heads: int,
+        width: int,
+        query: str = "",
+    ) -> str:
+        if self.nodes.part in self._exact:
+            return super().attend(x, mask, weights, name, heads=heads, width=width, query=query)
+        nodes = self.nodes
+        parts = [weights.q_lin, weights.k_lin, weights.v_lin]
+        bias = nodes.array(np.concatenate([part.bias for part in parts]), f"{name}.qkv.bias")
+        shared: dict[str, Any] = {"domain": MICROSOFT, "num_heads": heads, "mask_filter_value": MASKED}
+        if query:
+            asked = self._product(query, weights.q_lin.weight.T, f"{name}.query")
+            both = np.concatenate([part.weight.T for part in parts[1:]], axis=1)
+            keys, values = nodes.add("Split", self._product(x, both, f"{name}.kv"), axis=-1, outputs=2)
+            return nodes.add("MultiHeadAttention", asked, keys, values, bias, mask, **shared)
+        merged = np.concatenate([part.weight.T for part in parts], axis=1)
+        weight, scale, zero = self._weight(merged, f"{name}.qkv")
+        given, given_scale, given_zero = nodes.add("DynamicQuantizeLinear", x, outputs=3)
+        return nodes.add(
+            "QAttention", given, weight, bias, given_scale, scale, mask, given_zero, zero, **shared
+        )
+
+    def product(self, x: str, weights: SimpleNamespace, name: str) -> str:
+        if self.nodes.part in self._exact:
+            return super().product(x, weights, name)
+        return self._product(x, weights.weight.T, name)
+
+    def _product(self, x: str, kernel: Array, name: str) -> str:
+        weight, scale, zero = self._weight(kernel, name)
+        return self.nodes.add("DynamicQuantizeMatMul", x, weight, scale, zero, domain=MICROSOFT)
+
+    def _weight(self, kernel: Array, name: str) -> tuple[str, str, str]:
+        """A kernel's whole numbers, the scales of its columns, and the number that stands for zero."""
+        whole, scale = whole_numbers(kernel, self._most)
+        nodes = self.nodes
+        return (
+            nodes.array(whole, f"{name}.weight", dtype=np.int8),
+            nodes.array(scale, f"{name}.scale"),
+            nodes.array(np.zeros_like(scale), f"{name}.zero", dtype=np.int8),
+        )
+
+
+def whole_numbers(kernel: Array, most: int) -> tuple[Array, Array]:
+    """A kernel [in, out] as whole numbers, and what those of each column are multiplied by, [out]."""
+    greatest = np.abs(kernel).max(axis=0)
+    scale = np.where(greatest > 0, greatest, 1.0).astype(np.float32) / np.float32(most)
+    return np.rint(kernel / scale).astype(np.int8), scale
