@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from keras_twins import ATOL, difference, numbers, twin_of
-from tiny import answers, ragged, tiny
+from tiny import TEXTS, answers, ragged, tiny, tokenizers
 
 import distilbert
 from distilbert.core.text import BatchEncoding
@@ -141,6 +141,47 @@ def test_recomputing_and_dropping_change_only_what_they_say() -> None:
     first, second = (twin(BATCH, training=True).logits for _ in range(2))
     assert difference(first, second) > 1e-3  # the generator has moved on
     assert difference(twin(BATCH).logits, twin(BATCH).logits) == 0.0
+
+
+def test_a_table_of_rows_becomes_batches(tmp_path: Path) -> None:
+    tokenizer, _ = tokenizers(tmp_path)
+    _, twin = small("ForTokenClassification", vocab_size=60)
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS[:5]]
+    rows = [{"input_ids": row, "labels": [i % 2 for i in row], "text": "left"} for row in ids]
+    in_order = twin.prepare_tf_dataset(rows, batch_size=2, shuffle=False, tokenizer=tokenizer)
+    seen = list(in_order.as_numpy_iterator())
+    assert [len(batch["input_ids"]) for batch, _ in seen] == [2, 2, 1]
+    for number, row in enumerate(rows):
+        batch, labels = (x for x in seen[number // 2])
+        place, length = number % 2, len(row["input_ids"])
+        assert batch["input_ids"][place, :length].tolist() == row["input_ids"]
+        assert batch["attention_mask"][place].tolist() == [1] * length + [0] * (labels.shape[1] - length)
+        assert labels[place].tolist() == row["labels"] + [-100] * (labels.shape[1] - length)
+        assert set(batch) == {"input_ids", "attention_mask"}
+    shuffled = twin.prepare_tf_dataset(rows, batch_size=1, tokenizer=tokenizer)
+    found = sorted(batch["input_ids"][0].tolist() for batch, _ in shuffled.as_numpy_iterator())
+    assert found == sorted(ids)
+    twin.compile(keras.optimizers.SGD(0.1))
+    told = twin.fit(in_order, epochs=4, verbose=0).history["loss"]
+    assert told[-1] < told[0]
+    with pytest.raises(DataError, match="one length.*tokenizer="):
+        twin.prepare_tf_dataset(rows, batch_size=2)
+    with pytest.raises(DataError, match="none of these columns"):
+        twin.prepare_tf_dataset([{"text": "left"}])
+    with pytest.raises(DataError, match="no rows"):
+        twin.prepare_tf_dataset([])
+    # One label a text stays one, and a function of one's own makes batches of rows.
+    one = small("ForSequenceClassification")[1].prepare_tf_dataset(
+        {"input_ids": ids, "label": [0, 1, 1, 0, 1]}, shuffle=False, batch_size=5,
+        collate_fn=lambda rows, width: {
+            "input_ids": np.stack([np.resize(row["input_ids"], width) for row in rows]),
+            "labels": [row["labels"] for row in rows],
+        },
+        collate_fn_args={"width": 7},
+    )  # fmt: skip
+    ((batch, labels),) = one.as_numpy_iterator()
+    assert batch["input_ids"].shape == (5, 7)
+    assert labels.tolist() == [0, 1, 1, 0, 1]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])

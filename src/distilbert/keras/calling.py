@@ -90,6 +90,10 @@ class Called(Adjustable):
         drops = training and any(getattr(self.config, rate, 0.0) for rate in rates)
         return self.seeds.next() if drops else None
 
+    def _inputs(self) -> list[str]:
+        """The names of a call's arguments, in their order, that a batch may hold."""
+        return [name for name in signature(self.call).parameters if name != "training"]
+
     def _spread(self, arguments: Given) -> Given:
         """A call's arguments by name, out of a dictionary or a list in the place of the first, too.
 
@@ -97,7 +101,7 @@ class Called(Adjustable):
             DataError: a name that is no argument, or one that is given twice.
         """
         first = arguments.pop("input_ids", None)
-        names = [name for name in signature(self.call).parameters if name != "training"]
+        names = self._inputs()
         if isinstance(first, list | tuple):
             packed = dict(zip(names, first, strict=False))
             more = len(first) > len(names)

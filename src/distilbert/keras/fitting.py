@@ -6,6 +6,7 @@ Losses and metrics of Keras' are given the results that the labels are of.
 
 from collections import UserDict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from distilbert.core.outputs import ModelOutput
 from distilbert.errors import ConfigError, DataError
 from distilbert.keras.calling import Called, Given
+from distilbert.keras.feeding import tf_dataset
 from distilbert.keras.modules import Tensor
 
 
@@ -107,6 +109,45 @@ class Fitted(Called):
         """As Keras' ``predict_on_batch``; ``x`` may be what a tokenizer gave."""
         results = super().predict_on_batch(_columns(x))
         return self.output_class(results) if isinstance(results, dict) else results
+
+    def prepare_tf_dataset(
+        self,
+        dataset: Any,
+        batch_size: int = 8,
+        shuffle: bool = True,
+        tokenizer: Any = None,
+        collate_fn: Any = None,
+        collate_fn_args: Mapping[str, Any] | None = None,
+        drop_remainder: bool | None = None,
+        prefetch: bool = True,
+    ) -> Any:
+        """Batches of a table of tokenised rows, as a ``tf.data.Dataset`` that ``fit`` takes.
+
+        Args:
+            dataset: dictionaries by number, as ``datasets`` and lists have them, or a mapping of columns;
+                those that the model does not read are left, and ``label`` is read as ``labels``.
+            batch_size: rows of a batch.
+            shuffle: in another order each time.
+            tokenizer: pads rows of several lengths, their labels too.
+            collate_fn: makes a batch of a list of rows, in the place of padding.
+            collate_fn_args: further arguments of it.
+            drop_remainder: leave out a last batch that is smaller; None means as ``shuffle`` says.
+            prefetch: make a batch while the one before it is computed.
+
+        Raises:
+            DataError: no rows, or no column that the model reads; rows of several lengths and no tokenizer.
+        """
+        return tf_dataset(
+            dataset,
+            inputs=self._inputs(),
+            labels=self.labels,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            tokenizer=tokenizer,
+            collate=partial(collate_fn, **(collate_fn_args or {})) if collate_fn else None,
+            drop_remainder=shuffle if drop_remainder is None else drop_remainder,
+            prefetch=prefetch,
+        )
 
     def _told(self, x: Any, y: Any) -> Given:
         """Labels by the names of a call's arguments, of what stands beside a batch, or in it.
