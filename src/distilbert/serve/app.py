@@ -13,7 +13,16 @@ from starlette.exceptions import HTTPException
 
 from distilbert import __version__
 from distilbert.errors import DistilBertError
-from distilbert.serve import health, inference_v1, inference_v2, openai, sagemaker, tasks, text_embeddings
+from distilbert.serve import (
+    health,
+    inference_v1,
+    inference_v2,
+    openai,
+    page,
+    sagemaker,
+    tasks,
+    text_embeddings,
+)
 from distilbert.serve.edge import Edge
 from distilbert.serve.metrics import Metrics
 from distilbert.serve.models import Models
@@ -25,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 #: Of each protocol its routes, in a file of its name.
 _ROUTES = (
+    page.routes,
     health.routes,
     tasks.routes,
     text_embeddings.routes,

@@ -91,7 +91,7 @@ def as_json(value: Any, *, status: int = 200, headers: dict[str, str] | None = N
 
 def answered(value: Any, done: Done, headers: dict[str, str] | None = None) -> Response:
     """An answer, and beside it what of the texts was not read."""
-    return as_json(value, headers={**lost(done), **(headers or {})})
+    return as_json(value, headers={"x-compute-tokens": str(done.tokens), **lost(done), **(headers or {})})
 
 
 def lost(done: Done) -> dict[str, str]:

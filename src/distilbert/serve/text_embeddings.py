@@ -268,7 +268,6 @@ def _answered(request: Request, value: Any, done: Done) -> Response:
             "x-compute-type": "cpu",
             "x-compute-time": _ms(sum(seconds.values())),
             "x-compute-characters": str(done.characters),
-            "x-compute-tokens": str(done.tokens),
             "x-total-time": _ms(time.perf_counter() - request.state.begun),
             "x-tokenization-time": _ms(seconds["tokenization"]),
             "x-queue-time": _ms(seconds["queue"]),
