@@ -287,6 +287,18 @@ def test_openvino_in_whole_numbers(tmp_path: Path, integers_win: None) -> None:
         assert engine.precision == made.chosen.precision
         coarse = np.array([list(answer.scores.values()) for answer in engine(texts)])
     assert 1e-6 < np.abs(coarse - exact).max() < 0.2
+    # The table of words stays in whole numbers when it is compiled.
+    words = distilbert.DistilBertConfig.from_pretrained(folder)
+    kinds = _constants(kept(folder) / "openvino_model.xml")
+    assert kinds[words.vocab_size, words.dim] == "i8"
+
+
+def _constants(path: Path) -> dict[tuple[int, ...], str]:
+    """The type of what lies there in each shape."""
+    import openvino
+
+    constants = [op for op in openvino.Core().read_model(path).get_ops() if op.get_type_name() == "Constant"]
+    return {tuple(op.get_output_shape(0)): op.get_element_type().get_type_name() for op in constants}
 
 
 def test_bfloat16_is_for_processors_that_multiply_it_faster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from distilbert.core.machine import has_dot_products, has_fast_bfloat16
 from distilbert.core.progress import Progress, silent
-from distilbert.engine.integers import MOST, MOST_WITHOUT_DOT_PRODUCTS, Integers
+from distilbert.engine.integers import MOST, MOST_WITHOUT_DOT_PRODUCTS, Integers, WholeWords
 from distilbert.engine.model import Model
 from distilbert.engine.nodes import EMBEDDINGS, layer_part
 from distilbert.engine.runtimes import runtime_class
@@ -95,7 +95,7 @@ def ways(
             elif runtime == "onnx":
                 found.append(Way(runtime, precision, partial(_integers, model), parts))
             else:
-                # Tables of words are read by no product: in OpenVINO they are never to blame.
+                # Tables of words are read by no product, and have a scale for each: they are not to blame.
                 made = partial(quantized.candidate, precision), partial(quantized.spared, precision)
                 found.append(Way(runtime, precision, made[0], parts[1:], made[1]))
     return found
@@ -148,7 +148,7 @@ class _Quantized:
         key = frozenset(exact)
         if key not in self._made:
             stage, count = "set ranges", len(self._feeds)
-            plain = read_graph(self._model.graph("plain").bytes())
+            plain = read_graph(self._model.graph(WholeWords).bytes())
             self._made[key] = quantized(
                 plain, self._feeds, exact, read=lambda done: self._progress(stage, done, count, {})
             )

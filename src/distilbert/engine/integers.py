@@ -14,7 +14,7 @@ import numpy as np
 from distilbert.engine.fused import Fused
 from distilbert.engine.nodes import HEAD, Nodes
 from distilbert.engine.onnx_file import FLOAT, MICROSOFT, Array
-from distilbert.engine.plain import MASKED
+from distilbert.engine.plain import MASKED, Plain
 
 #: The largest whole number of a weight: of processors that add products of 8 bits up in 32, and of others,
 #: whose sums of two products would not fit 16.
@@ -40,12 +40,7 @@ class Integers(Fused):
     def embed(self, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
         if self.nodes.part in self._exact:
             return super().embed(input_ids, token_type_ids, table)
-        add, nodes = self.nodes.add, self.nodes
-        # A scale for each word: one for all would have to fit the largest.
-        whole, scale = whole_numbers(table.word_embeddings.weight.T, self._most)
-        words = add("Cast", add("Gather", nodes.array(whole.T, "words", dtype=np.int8), input_ids), to=FLOAT)
-        scales = add("Gather", nodes.array(scale[:, None], "words.scale"), input_ids)
-        return self._embedded(add("Mul", words, scales), input_ids, token_type_ids, table)
+        return _embedded(self, input_ids, token_type_ids, table)
 
     def attend(
         self,
@@ -94,6 +89,25 @@ class Integers(Fused):
             nodes.array(scale, f"{name}.scale"),
             nodes.array(np.zeros_like(scale), f"{name}.zero", dtype=np.int8),
         )
+
+
+class WholeWords(Plain):
+    """Standard operators over a table of words in whole numbers.
+
+    A runtime that takes products to 8 bits by itself would hold the table in fp32.
+    """
+
+    def embed(self, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
+        return _embedded(self, input_ids, token_type_ids, table)
+
+
+def _embedded(form: Plain, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
+    add, nodes = form.nodes.add, form.nodes
+    # A scale for each word: one for all would have to fit the largest.
+    whole, scale = whole_numbers(table.word_embeddings.weight.T, MOST)
+    words = add("Cast", add("Gather", nodes.array(whole.T, "words", dtype=np.int8), input_ids), to=FLOAT)
+    scales = add("Gather", nodes.array(scale[:, None], "words.scale"), input_ids)
+    return form.embedded(add("Mul", words, scales), input_ids, token_type_ids, table)
 
 
 def whole_numbers(kernel: Array, most: int) -> tuple[Array, Array]:

@@ -37,9 +37,9 @@ class Plain:
     def embed(self, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
         """The states that the first block reads, [B, S, D]."""
         words = self.nodes.array(table.word_embeddings.weight, "words")
-        return self._embedded(self.nodes.add("Gather", words, input_ids), input_ids, token_type_ids, table)
+        return self.embedded(self.nodes.add("Gather", words, input_ids), input_ids, token_type_ids, table)
 
-    def _embedded(self, x: str, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
+    def embedded(self, x: str, input_ids: str, token_type_ids: str | None, table: SimpleNamespace) -> str:
         """Words with what is added to them, normalised."""
         add, nodes = self.nodes.add, self.nodes
         positions = nodes.array(table.position_embeddings.weight, "positions")

@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Any
 
 from distilbert.core.machine import has_dot_products
-from distilbert.engine.nodes import HEAD
+from distilbert.engine.nodes import EMBEDDINGS, HEAD
 from distilbert.engine.runtimes.runtime import Array
 
 #: What stands between a product and the states that it reads, and changes no number of them.
@@ -27,7 +27,7 @@ def quantized(
     Args:
         graph: of OpenVINO's, in fp32, whose nodes are named by the part of the model that they are of.
         feeds: batches of real texts.
-        exact: parts that stay in fp32; heads do in any case.
+        exact: parts that stay in fp32; heads, and what is done to the tables of words, do in any case.
         read: told how many batches have been read, which happens twice.
     """
     # It tells its makers of every use unless it takes itself to be tested; what users do is theirs.
@@ -44,7 +44,7 @@ def quantized(
             subset_size=len(feeds),
             model_type=nncf.ModelType.TRANSFORMER,
             ignored_scope=nncf.IgnoredScope(
-                patterns=[f"{part}/.*" for part in (HEAD, *sorted(exact))], validate=False
+                patterns=[f"{part}/.*" for part in (EMBEDDINGS, HEAD, *sorted(exact))], validate=False
             ),
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
         )
