@@ -12,6 +12,12 @@ except ImportError as error:
     raise MissingExtraError.of("jax", wanted="The JAX wing", missing=error.name or "jax") from None
 
 if TYPE_CHECKING:
+    from distilbert.jax.bert import BertForMaskedLM as BertForMaskedLM
+    from distilbert.jax.bert import BertForMultipleChoice as BertForMultipleChoice
+    from distilbert.jax.bert import BertForQuestionAnswering as BertForQuestionAnswering
+    from distilbert.jax.bert import BertForSequenceClassification as BertForSequenceClassification
+    from distilbert.jax.bert import BertForTokenClassification as BertForTokenClassification
+    from distilbert.jax.bert import BertModel as BertModel
     from distilbert.jax.distilbert import DistilBertForMaskedLM as DistilBertForMaskedLM
     from distilbert.jax.distilbert import DistilBertForMultipleChoice as DistilBertForMultipleChoice
     from distilbert.jax.distilbert import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
@@ -38,13 +44,19 @@ if TYPE_CHECKING:
 _HEADS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForQuestionAnswering",
           "ForSequenceClassification", "ForTokenClassification")  # fmt: skip
 
-__all__ = [f"{prefix}DistilBert{head}" for prefix in ("", "Flax") for head in _HEADS]  # a list it is
+#: Where each name lives: the models, under the names that are published for Flax too.
+_HOMES = {
+    **{f"{prefix}DistilBert{head}": "distilbert" for prefix in ("", "Flax") for head in _HEADS},
+    **{f"Bert{head}": "bert" for head in _HEADS},
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # the table above is the list
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'distilbert.jax' has no attribute {name!r}")
-    return getattr(import_module("distilbert.jax.distilbert"), name)
+    return getattr(import_module(f"distilbert.jax.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

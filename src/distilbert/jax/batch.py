@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["layout", "input_ids", "inputs_embeds", "position_ids"],
+    data_fields=["layout", "input_ids", "inputs_embeds", "position_ids", "token_type_ids"],
     meta_fields=["first_only"],
 )
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,7 @@ class Batch:
         input_ids: [B, S], or None with ``inputs_embeds``.
         inputs_embeds: [B, S, D], or None.
         position_ids: [B, S]; None counts the columns from 0.
+        token_type_ids: [B, S], of a BERT; None means all 0.
         first_only: of each row only the first token's last state is read.
     """
 
@@ -41,6 +42,7 @@ class Batch:
     input_ids: Array | None = None
     inputs_embeds: Array | None = None
     position_ids: Array | None = None
+    token_type_ids: Array | None = None
     first_only: bool = False
 
     @property
@@ -96,9 +98,9 @@ def read(
         position_ids = _positions(config, position_ids, shape)
     if input_ids is not None:
         check_ids(config, input_ids)
-    _token_types(config, token_type_ids, shape)
+    types = _token_types(config, token_type_ids, shape)
     layout = Padded() if attention_mask is None else _masked(config, attention_mask, shape)
-    return Batch(layout, input_ids, inputs_embeds, position_ids, first_only)
+    return Batch(layout, input_ids, inputs_embeds, position_ids, types, first_only)
 
 
 def widened(config: EncoderConfig, batch: Batch) -> Batch:
@@ -115,12 +117,13 @@ def widened(config: EncoderConfig, batch: Batch) -> Batch:
     if not all(is_at_hand(array) for array in jax.tree.leaves(batch)):
         return batch
     live_BS = np.ones(batch.shape, bool) if layout.live_BS is None else np.asarray(layout.live_BS)
-    positions = batch.position_ids
+    positions, types = batch.position_ids, batch.token_type_ids
     return replace(
         batch,
         layout=Padded(_wider(live_BS, more, False)),
         input_ids=_wider(np.asarray(batch.input_ids), more, config.pad_token_id),
         position_ids=None if positions is None else _wider(np.asarray(positions), more, 0),
+        token_type_ids=None if types is None else _wider(np.asarray(types), more, 0),
     )
 
 
@@ -229,16 +232,20 @@ def _check_positions(config: EncoderConfig, position_ids: Array) -> None:
         calls.refuse_positions(config, int(numbers.min()), int(numbers.max()))
 
 
-def _token_types(config: EncoderConfig, token_type_ids: Array | None, shape: tuple[int, int]) -> None:
+def _token_types(config: EncoderConfig, token_type_ids: Array | None, shape: tuple[int, int]) -> Array | None:
     if token_type_ids is None:
-        return
+        return None
     whole = is_whole(token_type_ids)
     calls.refuse_token_type_ids(str(token_type_ids.dtype), token_type_ids.shape, shape, whole=whole)
     if token_type_ids.size and has_values(token_type_ids):
         numbers = np.asarray(token_type_ids)
         calls.refuse_token_types(config, int(numbers.min()), int(numbers.max()))
-    if not isinstance(config, BertConfig) and not is_recording(token_type_ids):
+    if isinstance(config, BertConfig):
+        spread = np if isinstance(token_type_ids, np.ndarray) else jnp
+        return spread.broadcast_to(token_type_ids, shape)
+    if not is_recording(token_type_ids):
         _warn_of_token_types()
+    return None
 
 
 def _warn_of_token_types() -> None:

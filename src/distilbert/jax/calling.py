@@ -97,7 +97,7 @@ class Called(Adjustable):
         self.encoder._attentions[0].refuse_dropout()
         if isinstance(dropout_rng, nnx.Rngs):
             return dropout_rng.dropout()
-        rates = ("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout")
+        rates = ("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout", "classifier_dropout")
         if dropout_rng is None and any(getattr(self.config, rate, 0.0) for rate in rates):
             raise ConfigError(
                 "A call in training needs a key to drop by.",

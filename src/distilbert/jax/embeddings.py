@@ -11,11 +11,13 @@ from distilbert.jax.modules import Array, Kinds, dropped, norm, table
 
 
 class Embeddings(nnx.Module):
-    """Words and positions, added and normalised."""
+    """Words and positions, and for a BERT token types, added and normalised."""
 
-    def __init__(self, config: EncoderConfig, *, kinds: Kinds) -> None:
+    def __init__(self, config: EncoderConfig, *, kinds: Kinds, type_vocab_size: int = 0) -> None:
         self.word_embeddings = table(config.vocab_size, config.dim, kinds)
         self.position_embeddings = table(config.max_position_embeddings, config.dim, kinds)
+        if type_vocab_size:
+            self.token_type_embeddings = table(type_vocab_size, config.dim, kinds)
         self.LayerNorm = norm(config.dim, config.layer_norm_eps, kinds)
         self.dropout = config.dropout
         self.padding = config.pad_token_id
@@ -37,6 +39,10 @@ class Embeddings(nnx.Module):
             position_ids = jnp.arange(x.shape[-2])
         positions = self.position_embeddings(jnp.asarray(position_ids))
         x = x + (jax.lax.stop_gradient(positions) if self.frozen_positions else positions)
+        if hasattr(self, "token_type_embeddings"):
+            types = batch.token_type_ids
+            types = jnp.zeros((1,), jnp.int32) if types is None else jnp.asarray(types)
+            x = x + self.token_type_embeddings(types)
         return dropped(self.LayerNorm(x), self.dropout, key)
 
 

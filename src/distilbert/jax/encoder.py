@@ -1,8 +1,8 @@
 """The encoder: blocks one after the other, and what every base model does with them.
 
 A DistilBERT is a BERT with half the layers, no token types and no pooler. GELU is the erf form, LayerNorm's
-epsilon is ``LAYER_NORM_EPS``, and each block adds first and normalises after (post-LN). Shape letters stand
-in ``layout.py``.
+epsilon is ``LAYER_NORM_EPS``, and each block adds first and normalises after (post-LN). The same blocks
+make both (``distilbert.py``, ``bert.py``). Shape letters stand in ``layout.py``.
 """
 
 from collections.abc import Callable
@@ -61,10 +61,16 @@ class FeedForward(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Attention and feed-forward, each added to its input and normalised."""
+    """Attention and feed-forward, each added to its input and normalised.
 
-    def __init__(self, config: EncoderConfig, *, layer: int, kinds: Kinds) -> None:
+    A BERT drops some of what its attention gives; a DistilBERT does not.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, *, layer: int, kinds: Kinds, attended_dropout: float = 0.0
+    ) -> None:
         self.attention = attention(config, layer=layer, kinds=kinds)
+        self.attended_dropout = attended_dropout
         self.sa_layer_norm = norm(config.dim, config.layer_norm_eps, kinds)
         self.ffn = FeedForward(config, kinds=kinds)
         self.output_layer_norm = norm(config.dim, config.layer_norm_eps, kinds)
@@ -79,7 +85,7 @@ class Block(nnx.Module):
         with_weights: bool = False,
         first_only: bool = False,
     ) -> tuple[Array, Array | None]:
-        of_attention, of_feed_forward = keys(key, 2)
+        of_attention, of_attended, of_feed_forward = keys(key, 3)
         attended, weights_BNSS = self.attention(
             x,
             layout,
@@ -89,6 +95,7 @@ class Block(nnx.Module):
             with_weights=with_weights,
             first_only=first_only,
         )
+        attended = dropped(attended, self.attended_dropout, of_attended)
         x = self.sa_layer_norm((layout.first(x) if first_only else x) + attended)
         return self.output_layer_norm(x + self.ffn(x, of_feed_forward)), weights_BNSS
 
@@ -96,8 +103,11 @@ class Block(nnx.Module):
 class Transformer(nnx.Module):
     """The blocks, one after the other."""
 
-    def __init__(self, config: EncoderConfig, *, kinds: Kinds) -> None:
-        self.layer = nnx.List(Block(config, layer=i, kinds=kinds) for i in range(config.n_layers))
+    def __init__(self, config: EncoderConfig, *, kinds: Kinds, attended_dropout: float = 0.0) -> None:
+        self.layer = nnx.List(
+            Block(config, layer=i, kinds=kinds, attended_dropout=attended_dropout)
+            for i in range(config.n_layers)
+        )
         #: In training, keep no activations within blocks, and compute them again in backward.
         self.recompute = False
 
@@ -182,7 +192,8 @@ class Encoder(PreTrainedModel):
             return_dict: False gives a plain tuple.
             inputs_embeds: [B, S, D], in the place of ``input_ids``.
             position_ids: [B, S] or [S]; None counts the columns from 0.
-            token_type_ids: a DistilBERT has none: zeros pass, with a warning.
+            token_type_ids: [B, S], of a BERT: 0 for the first text and 1 for the second; None means all
+                0. A DistilBERT has none: zeros pass, with a warning.
 
         Returns:
             ``last_hidden_state`` [B, S, D], zero where there is padding, and what was asked for. For a
