@@ -25,9 +25,9 @@ from distilbert.core.data.token_rows import Array, TokenRows, stacked
 from distilbert.core.model_folders import open_folder
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.outcome import judge
 from distilbert.core.tasks.reading import task_named
 from distilbert.torch.device import computes_in_bf16, pick_device
-from distilbert.torch.evaluate import judge
 from distilbert.torch.predictor import Predictor
 
 _CLASSES = {

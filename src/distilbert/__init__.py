@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distilbert.core.text import DistilBertTokenizer as DistilBertTokenizer
     from distilbert.core.text import DistilBertTokenizerFast as DistilBertTokenizerFast
     from distilbert.core.text.trainer import train_tokenizer as train_tokenizer
+    from distilbert.core.training.seeds import run_seeds as run_seeds
     from distilbert.core.trimming import trim as trim
     from distilbert.engine.answer_files import answer_file as answer_file
     from distilbert.engine.engine import Engine as Engine
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from distilbert.torch.labelling import label as label
     from distilbert.torch.masked_evaluation import evaluate_language_model as evaluate_language_model
     from distilbert.torch.predictor import Predictor as Predictor
-    from distilbert.torch.seeds import run_seeds as run_seeds
     from distilbert.torch.tuning import tune as tune
     from distilbert.torch.zero_shot import ZeroShot as ZeroShot
 
@@ -135,7 +135,7 @@ _HOMES = {
     "trim": "core.trimming",
     "ask": "torch.asking",
     "shrink": "core.surgery",
-    "run_seeds": "torch.seeds",
+    "run_seeds": "core.training.seeds",
     "tune": "torch.tuning",
 }
 

@@ -106,6 +106,44 @@ def test_more_words_and_positions(tmp_path: Path) -> None:
         assert again(torch.full((1, 30), 63)).logits.shape == (1, 30, 64)
 
 
+def test_pruned_as_pytorch_prunes(tmp_path: Path) -> None:
+    model = tiny("DistilBertForSequenceClassification")
+    twin = twin_of(model)
+    for one in (model, twin):
+        one.prune_heads({0: [0, 2], -1: [3]})
+    with pytest.raises(ConfigError, match="heads_to_prune"):
+        twin.prune_heads({0: [-1]})
+    with pytest.raises(ConfigError):
+        twin.prune_heads({0: [1, 3]})
+    assert twin.config.pruned_heads == {0: [0, 2], 1: [3]}
+    assert_same(twin.arrays(), model.arrays())
+    twin.save_pretrained(tmp_path)
+    again = wing.DistilBertForSequenceClassification.from_pretrained(tmp_path)
+    ids = np.arange(1, 25).reshape(2, 12)
+    with torch.no_grad():
+        told = model(torch.from_numpy(ids)).logits.numpy()
+    for one in (twin, again):
+        np.testing.assert_allclose(one(ids).logits, told, atol=2e-5)
+    assert (
+        np.abs(np.asarray(twin_of(tiny("DistilBertForSequenceClassification"))(ids).logits) - told).max()
+        > 1e-3
+    )
+
+
+def test_a_feed_forward_in_pieces_is_the_same() -> None:
+    """Pieces that do not divide the length, too; under dropout each draws its own."""
+    model = tiny("DistilBertModel", n_layers=1)
+    block = twin_of(model).transformer.layer[0].ffn
+    model.config.chunk_size_feed_forward = 5
+    pieces = twin_of(model).transformer.layer[0].ffn
+    x = np.random.default_rng(0).normal(size=(2, 12, 32)).astype(np.float32)
+    np.testing.assert_allclose(pieces(x), block(x), atol=1e-6)
+    calls, feed = [], pieces._feed
+    object.__setattr__(pieces, "_feed", lambda part, key: calls.append(part.shape[1]) or feed(part, key))
+    pieces(x)
+    assert calls == [5, 5, 2]
+
+
 def test_without_jax_it_says_what_to_install() -> None:
     for missing in ("jax", "flax"):
         code = (

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from distilbert import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertTokenizerFast
+from distilbert.core.model_folders import save_folder
 from distilbert.torch.auto import AutoModelForSequenceClassification
-from distilbert.torch.folders import save_folder
 
 SUBJECTS = {
     "food": ["bread", "soup", "apple", "cheese", "kitchen", "cook", "plate", "salt", "taste", "dinner"],

@@ -8,11 +8,11 @@ from small_files import WORDS, sentences
 from task_files import KINDS, Rows
 
 from distilbert import BertConfig, DistilBertConfig, DistilBertTokenizerFast
+from distilbert.core.model_folders import save_folder
 from distilbert.core.pooling import Dense, Normalize, Pooling
 from distilbert.core.sentence_folders import SentenceModules, write_modules
 from distilbert.core.tasks.reading import as_examples, task_named
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
-from distilbert.torch.folders import save_folder
 
 #: Of each task, what its rows are made by.
 ROWS = {

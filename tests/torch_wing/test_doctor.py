@@ -25,10 +25,12 @@ from distilbert import (
     Pretrainer,
 )
 from distilbert.cli.main import main
+from distilbert.core.training.course import MicroBatch
+from distilbert.core.training.findings import of_course
+from distilbert.core.training.word_findings import entropy, word_counts
 from distilbert.core.training_log import TrainingLog
-from distilbert.torch.doctor import of_course, of_signal
-from distilbert.torch.train import MicroBatch, Sums
-from distilbert.torch.word_findings import entropy, word_counts
+from distilbert.torch.doctor import of_signal
+from distilbert.torch.train import Sums
 
 RECIPE = LanguageModelling(
     steps=60, learning_rate=2e-3, max_length=24, min_length=3, held_out=0, batch_size=16
@@ -195,7 +197,7 @@ def test_a_step_is_looked_at_whole(folders: Path) -> None:
 def test_a_remedy_names_flags_that_the_command_has(
     command: str, folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distilbert.torch.doctor._NO_GRADIENT", math.inf)
+    monkeypatch.setattr("distilbert.core.training.findings._NO_GRADIENT", math.inf)
     if command == "finetune":
         finetuner = Finetuner(folders / "teacher", recipe=Finetuning(max_length=24), device="cpu")
         findings = [str(finding) for finding in finetuner.examine(LabelledTexts(*sentences(40)))]

@@ -24,11 +24,11 @@ from distilbert.core.data.token_rows import TokenRows
 from distilbert.core.files import read_json
 from distilbert.core.parameters import WORD_EMBEDDINGS
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.training.word_findings import chance, entropy, word_counts
 from distilbert.errors import CheckpointError, ConfigError, MissingExtraError
 from distilbert.torch.foreign import open_foreign_language_model
 from distilbert.torch.foreign_tasks import ForeignPredictor, open_classifier
 from distilbert.torch.losses import distribution_sum
-from distilbert.torch.word_findings import chance, entropy, word_counts
 
 CPU = torch.device("cpu")
 FAMILIES = ("roberta", "modernbert", "deberta", "deberta-v2", "electra")

@@ -14,7 +14,7 @@ from task_files import asked, choices, pairs, scored, several, tagged
 from distilbert import Finetuner, Finetuning
 from distilbert.core.data.token_rows import is_known
 from distilbert.core.tasks.reading import as_examples, task_named
-from distilbert.torch.label_findings import of_teacher
+from distilbert.core.training.label_findings import of_teacher
 
 CPU = torch.device("cpu")
 RECIPE = Finetuning(steps=1, batch_size=8, max_length=32, doc_stride=8, precision="fp32", eval_share=0)

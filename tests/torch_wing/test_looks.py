@@ -11,10 +11,10 @@ import torch
 from small_files import sentences, write_teacher
 
 from distilbert import Finetuner, Finetuning, LabelledTexts, evaluate
+from distilbert.core.tasks import outcome
+from distilbert.core.training import example_trainer
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
-from distilbert.torch import evaluate as evaluate_module
-from distilbert.torch import finetune
 from distilbert.torch.processes import Alone
 from distilbert.torch.selecting import Selection
 
@@ -115,10 +115,10 @@ def test_a_run_keeps_what_its_best_look_saw(teacher: Path, tmp_path: Path) -> No
 
 def test_the_kept_weights_are_not_the_last_ones(teacher: Path, tmp_path: Path) -> None:
     """Figures that are told make the second look the best: what is saved is what a run of that length had."""
-    from distilbert.torch import looks
+    from distilbert.torch import finetune
 
     figures, seen = iter([0.2, 0.9, 0.1, 0.1]), []
-    original = looks.Selection
+    original = finetune.Selection
 
     class Told(original):
         def __init__(self, model: Any, judge: Any, *given: Any, **how: Any) -> None:
@@ -133,7 +133,7 @@ def test_the_kept_weights_are_not_the_last_ones(teacher: Path, tmp_path: Path) -
     for name, steps in (("whole", 20), ("last", 20)):
         with pytest.MonkeyPatch.context() as patch:
             if name == "whole":
-                patch.setattr(looks, "Selection", Told)
+                patch.setattr(finetune, "Selection", Told)
             recipe = RECIPE.with_changes(steps=steps, looks_per_epoch=1 if name == "whole" else 0.0)
             run = Finetuner(teacher, recipe=recipe, device="cpu", on_look=heard.append).run(
                 LabelledTexts(*sentences(40, seed=1)),
@@ -164,7 +164,7 @@ def test_a_run_that_was_killed_goes_on_with_its_best_weights(
     teacher: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The worst look counts as the best, which is the first one: what it saw must outlive the process.
-    monkeypatch.setattr("distilbert.torch.looks.lower_is_better", lambda metric: True)
+    monkeypatch.setattr("distilbert.core.training.looks.lower_is_better", lambda metric: True)
     recipe = RECIPE.with_changes(checkpoint_every=4, dropout=0.1, class_weights="balanced", **changes)
     data = LabelledTexts(*sentences(40, seed=1))
     other = LabelledTexts(*sentences(20, seed=2))
@@ -192,14 +192,14 @@ def test_a_budget_has_room_for_the_scores(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What answering 160 examples at the end takes is told by a few of them."""
-    ordinary, asked = evaluate_module.judge, []
+    ordinary, asked = outcome.judge, []
 
     def slow(pupil: Any, examples: Any, **options: Any) -> Any:
         asked.append(len(examples))
         time.sleep(0.02 * len(examples))
         return ordinary(pupil, examples, **options)
 
-    monkeypatch.setattr(finetune, "judge", slow)
+    monkeypatch.setattr(example_trainer, "judge", slow)
     recipe = Finetuning(steps=3, batch_size=8, max_length=24, precision="fp32", looks_per_epoch=0)
     finetuner = Finetuner(teacher, recipe=recipe, device="cpu")
     given = LabelledTexts(*sentences(40, seed=2)), LabelledTexts(*sentences(160, seed=3))

@@ -19,9 +19,9 @@ from distilbert import (
 )
 from distilbert.cli.main import main
 from distilbert.core.data.corpus import open_corpus
+from distilbert.core.data.hidden_words import masking_of
 from distilbert.core.data.masking import sequence_rng
 from distilbert.errors import CheckpointError, ConfigError
-from distilbert.torch.hidden_words import masking_of
 
 RECIPE = LanguageModelling(max_length=32, min_length=3, precision="fp32")
 

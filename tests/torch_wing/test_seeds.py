@@ -11,10 +11,10 @@ from small_files import sentences, write_teacher
 
 from distilbert import Finetuner, Finetuning, LabelledTexts, run_seeds
 from distilbert.core.facts import read_facts
+from distilbert.core.training.runs import Run
+from distilbert.core.training.seeds import _compared
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, OutputError
-from distilbert.torch.runs import Run
-from distilbert.torch.seeds import _compared
 
 RECIPE = Finetuning(steps=3, batch_size=8, learning_rate=3e-3, precision="fp32", dropout=0.0, seed=4)
 TRAIN, OTHER = LabelledTexts(*sentences(24, seed=1)), LabelledTexts(*sentences(20, seed=2))

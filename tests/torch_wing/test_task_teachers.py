@@ -11,10 +11,11 @@ from small_files import SUBJECTS, sentences, write_table, write_teacher, write_t
 from distilbert import Finetuner, Finetuning, LabelledTexts
 from distilbert.cli.main import main
 from distilbert.core.progress import silent
+from distilbert.core.teachers.folders import FolderTeacher
 from distilbert.core.teachers.label_files import write_labels
 from distilbert.core.teachers.targets import Targets
 from distilbert.errors import ConfigError
-from distilbert.torch.task_teachers import FolderTeacher, open_teacher
+from distilbert.torch.task_teachers import open_teacher
 
 LABELS = tuple(sorted(SUBJECTS))
 SHORT = Finetuning(

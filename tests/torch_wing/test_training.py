@@ -17,6 +17,7 @@ from distilbert.core.data.corpus import open_corpus
 from distilbert.core.data.masking import sequence_rng
 from distilbert.core.model_folders import open_folder
 from distilbert.core.surgery import choose_layers, cut, student_config
+from distilbert.core.training.course import triangle
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.attention import SdpaAttention
@@ -25,7 +26,7 @@ from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.language_modelling import MaskedWords, Teacher
 from distilbert.torch.processes import Alone
 from distilbert.torch.relations import relation_sum
-from distilbert.torch.train import _accumulate, _Learner, _optimiser, _triangle, judge, set_dropout, train
+from distilbert.torch.train import _accumulate, _Learner, _optimiser, judge, set_dropout, train
 from distilbert.torch.vocabulary import through_vocabulary
 
 RECIPE = LanguageModelling(batch_size=12, micro_batch_size=12, max_length=32, min_length=3, precision="fp32")
@@ -465,11 +466,11 @@ def test_the_work_of_a_step_is_counted_however_it_is_split(parts) -> None:
 
 
 def test_the_schedule_rises_and_falls_in_straight_lines() -> None:
-    factor = _triangle(RECIPE.with_changes(warmup_share=0.2), 10)
+    factor = triangle(RECIPE.with_changes(warmup_share=0.2), 10)
     rates = [factor(step) for step in range(11)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
     assert rates[2:] == pytest.approx(np.linspace(1, 0, 9))
-    flat = _triangle(RECIPE.with_changes(warmup_share=0.0), 4)
+    flat = triangle(RECIPE.with_changes(warmup_share=0.0), 4)
     assert [flat(step) for step in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 

@@ -8,6 +8,7 @@ words, from the words themselves, and from the teacher's last hidden states (San
 
 import argparse
 
+from distilbert.cli.backends import add_backend, job
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_given_student,
@@ -43,13 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, what="the student")
     add_recipe(parser, LanguageModelling)
     add_run(parser)
+    add_backend(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
-    from distilbert.torch.distill import Distiller
-
-    distiller = Distiller(
+    distiller = job(args, "distill").Distiller(
         **read_teachers(args),
         **read_student(args),
         **read_given_student(args),

@@ -32,7 +32,7 @@ from distilbert.core.tasks.reading import read_examples
 from distilbert.errors import ConfigError
 
 if TYPE_CHECKING:
-    from distilbert.torch.doctor import Finding
+    from distilbert.core.training.findings import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from distilbert.cli.backends import add_backend, job, refuse_other
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, read_table
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of resampling, and of which words are hidden (0)"
     )
+    add_backend(parser)
     add_machine(parser)
 
 
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
             remedy="Give --data FILE to a fine-tuned model, or --text PATH to a language model.",
         )
     if args.text:
+        refuse_other(args, "A language model is judged")
         from distilbert.torch.masked_evaluation import evaluate_language_model
 
         recipe = LanguageModelling(precision="fp32").with_changes(seed=args.seed, max_length=args.max_length)
@@ -88,18 +91,17 @@ def _judge(args: argparse.Namespace, display: Display) -> None:
         comparison_rows,
         evaluation_page,
     )
-    from distilbert.torch.evaluate import calibrate, evaluate
-    from distilbert.torch.predictor import Predictor
 
     require_metrics()
     require_charts()
     place = _place(args.report)
-    predictor = Predictor.open(args.model, device=args.device)
+    wing = job(args, "evaluate")
+    predictor = job(args, "predictor").Predictor.open(args.model, device=args.device)
     task = predictor.task.name
     data = read_table(args, args.data, task=task, splits=JUDGED)
     ways: dict[str, Any] = {"device": args.device, "progress": display.progress}
-    scores = evaluate(predictor, data, against=args.against, seed=args.seed, **ways)
-    fitted = calibrate(args.model, data, **ways) if args.calibrate else None
+    scores = wing.evaluate(predictor, data, against=args.against, seed=args.seed, **ways)
+    fitted = wing.calibrate(args.model, data, **ways) if args.calibrate else None
     page = evaluation_page(scores, model=args.model, data=Path(args.data).name, task=task, fitted=fitted)
     write_atomically(place, page.encode())
     ending = f"{scores['rows']}, of which {scores['cut_to_max_length']} were cut to length"

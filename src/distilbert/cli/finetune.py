@@ -17,6 +17,7 @@ import os
 from typing import Any
 
 from distilbert.cli import managed
+from distilbert.cli.backends import add_backend, job
 from distilbert.cli.display import Display
 from distilbert.cli.flags import (
     add_machine,
@@ -77,12 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser, Finetuning)
     add_run(parser)
+    add_backend(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
-    from distilbert.torch.finetune import Finetuner
-    from distilbert.torch.seeds import run_seeds
+    from distilbert.core.training.seeds import run_seeds
 
     if args.managed and managed.is_done(args.out):
         display.result(
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
     train = read_table(args, args.train, task=args.task)
     judged = read_table(args, args.eval, task=train.task, splits=JUDGED) if args.eval else None
     unlabelled = read_unlabelled(args, train) if args.unlabelled else []
-    finetuner = Finetuner(
+    finetuner = job(args, "finetune").Finetuner(
         args.model,
         teacher=teacher,
         recipe=read_recipe(args, Finetuning),

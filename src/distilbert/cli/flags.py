@@ -14,7 +14,7 @@ from distilbert.core.files import write_atomically
 from distilbert.errors import ConfigError
 
 if TYPE_CHECKING:
-    from distilbert.torch.runs import Run
+    from distilbert.core.training.runs import Run
 
 #: Hours, minutes and seconds.
 _TIME = re.compile(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")

@@ -21,6 +21,7 @@ from types import FrameType
 from distilbert import __version__
 from distilbert.cli import (
     ask,
+    backends,
     convert,
     distill,
     doctor,
@@ -42,8 +43,6 @@ from distilbert.cli import (
     tune,
 )
 from distilbert.cli.display import Display
-from distilbert.cli.entry import leaving_at_once
-from distilbert.core import rules
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
@@ -158,9 +157,9 @@ def _run(args: argparse.Namespace, display: Display) -> int:
         # Downloads are drawn by the hub's client, which reads this when it is first needed.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        needs_torch = getattr(args.command, "needs_torch", lambda args: hasattr(args, "threads"))
-        if needs_torch(args):
-            _start_torch(args.threads, display)
+        needs_framework = getattr(args.command, "needs_framework", lambda args: hasattr(args, "threads"))
+        if needs_framework(args):
+            backends.start(args, display)
         return args.command.run(args, display) or 0
     except DistilBertError as error:
         display.fail(str(error))
@@ -174,19 +173,6 @@ def _tell_launcher(said: str) -> None:
     if place:
         with suppress(OSError):
             Path(place).write_text(json.dumps({"message": said, "timestamp": int(time.time())}))
-
-
-def _start_torch(threads: int | None, display: Display) -> None:
-    """Load PyTorch, which takes seconds, under the user's eyes."""
-    display.progress("start PyTorch", 0, 1, {})
-    with leaving_at_once():
-        import distilbert.torch  # noqa: F401  # the error for its absence is a command to run
-
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(rules.integer(1, 1024)("--threads", threads))
-    display.progress("start PyTorch", 1, 1, {})
 
 
 def _stop(display: Display, stop: BaseException, number: int, frame: FrameType | None) -> None:

@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="say what would be tried, and write nothing")
 
 
-def needs_torch(args: argparse.Namespace) -> bool:
-    """Whether PyTorch is to be loaded before the command begins."""
+def needs_framework(args: argparse.Namespace) -> bool:
+    """Whether a framework is to be loaded before the command begins."""
     return False
 
 

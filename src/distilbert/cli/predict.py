@@ -26,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from distilbert.cli.backends import add_backend, job, refuse_other
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
 from distilbert.cli.tables import add_columns, read_table
@@ -73,11 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="window",
         help="what becomes of longer texts than the model reads (window)",
     )
+    add_backend(parser)
     add_machine(parser)
 
 
-def needs_torch(args: argparse.Namespace) -> bool:
-    """Whether PyTorch is to be loaded before the command begins."""
+def needs_framework(args: argparse.Namespace) -> bool:
+    """Whether a framework is to be loaded before the command begins."""
     return args.out is None
 
 
@@ -85,8 +87,6 @@ def run(args: argparse.Namespace, display: Display) -> None:
     if args.out is not None:
         _into_file(args, display)
         return
-    from distilbert.torch.predictor import Predictor
-
     if bool(args.texts) == bool(args.file):
         raise DataError(
             "Texts come either as words or from a file.",
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
             remedy='Give "a text", or --file FILE, or - to read standard input.',
         )
     lines = None if args.file else _standard_input() if args.texts == ["-"] else iter(args.texts)
-    predictor = Predictor.open(args.model, device=args.device)
+    predictor = job(args, "predictor").Predictor.open(args.model, device=args.device)
     cut = 0
     for examples in _chunks(args, lines, predictor.task):
         answers, cut_here = predictor.answers_and_cut(
@@ -113,6 +113,7 @@ def run(args: argparse.Namespace, display: Display) -> None:
 
 
 def _into_file(args: argparse.Namespace, display: Display) -> None:
+    refuse_other(args, "Answers into a file are computed by what --runtime names, or")
     from distilbert.engine.answer_files import answer_file, out_kind
     from distilbert.engine.engine import load
 

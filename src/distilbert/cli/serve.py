@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-texts", action="store_true", default=None, help="log what is asked, too")
 
 
-def needs_torch(args: argparse.Namespace) -> bool:
+def needs_framework(args: argparse.Namespace) -> bool:
     return False
 
 

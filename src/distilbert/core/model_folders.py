@@ -1,8 +1,11 @@
-"""A model folder's configuration and tokenizer, which must belong together."""
+"""Model folders: configuration and tokenizer, which must belong together, and what is known of the model."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from distilbert.core.config import EncoderConfig, read_config
+from distilbert.core.config import BertConfig, EncoderConfig, read_config
+from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.errors import ConfigError
 
@@ -30,3 +33,16 @@ def require_embeddings(config: EncoderConfig, tokenizer: DistilBertTokenizerFast
             f"in {folder}",
             remedy="Put the tokenizer files into the folder that the model was trained with.",
         )
+
+
+def save_folder(
+    folder: Path,
+    model: Any,
+    tokenizer: DistilBertTokenizerFast,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a complete model folder, readable by whatever reads the published format."""
+    model.save_pretrained(folder)
+    kind = "BertTokenizer" if isinstance(model.config, BertConfig) else "DistilBertTokenizer"
+    tokenizer.save_pretrained(folder, tokenizer_class=kind)
+    write_json(folder / FACTS_FILE, facts)

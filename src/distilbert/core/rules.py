@@ -3,7 +3,7 @@
 A rule takes a field's name and a value and returns the value, normalised, or raises ``ConfigError``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from numbers import Real
 from operator import index
@@ -177,6 +177,18 @@ def heads_by_layer(name: str, value: Any) -> dict[int, list[int]]:
     if any(number < 0 for layer, chosen in heads.items() for number in (layer, *chosen)):
         _refuse(name, value, wanted)
     return {layer: chosen for layer, chosen in sorted(heads.items()) if chosen}
+
+
+def heads_pruned(pruned: Mapping[int, Sequence[int]], more: Any, *, layers: int) -> dict[int, list[int]]:
+    """Heads that are pruned, by layer, when ``more`` are too, in which -1 is the last layer."""
+    found = {layer: set(heads) for layer, heads in pruned.items()}
+    if not isinstance(more, Mapping):
+        heads_by_layer("heads_to_prune", more)  # refuses it
+    for layer, heads in more.items():
+        one = {layer + layers if layer in range(-layers, 0) else layer: heads}
+        for place, numbers in heads_by_layer("heads_to_prune", one).items():
+            found.setdefault(place, set()).update(numbers)
+    return {layer: sorted(heads) for layer, heads in found.items()}
 
 
 def shares_of_one(**shares: float) -> None:

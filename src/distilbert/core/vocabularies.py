@@ -204,3 +204,16 @@ def _from_bytes() -> Callable[[str], str | None]:
             return None
 
     return spelled
+
+
+def speaks(theirs: Any, student: Any, vocabulary: Mapping[str, int] | None = None) -> bool:
+    """Whether a student's ids mean the same to a teacher.
+
+    Args:
+        theirs: the teacher's tokenizer.
+        student: the student's.
+        vocabulary: the teacher's, where its tokenizer is another library's.
+    """
+    names = ("cls_token_id", "sep_token_id", "mask_token_id", "unk_token_id")
+    alike = all(getattr(theirs, name) == getattr(student, name) for name in names)
+    return alike and (vocabulary or theirs.get_vocab()) == student.get_vocab()

@@ -1,5 +1,6 @@
 """What can be changed of a model once it is built: tables, attention, memory for time."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -98,6 +99,26 @@ class Adjustable(Published):
         table.embedding = nnx.Param(new.at[:kept].set(old[:kept]))
         table.num_embeddings = count
         config.max_position_embeddings = count
+
+    def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> None:
+        """Take heads out for good; ``config.pruned_heads`` keeps which, across saving and loading.
+
+        Args:
+            heads_to_prune: numbers of heads of the unpruned model, by layer; -1 is the last layer.
+
+        Raises:
+            ConfigError: a head or layer that is not there, or all heads of a layer.
+        """
+        self._refuse_hollow("pruned")
+        before = self.config.pruned_heads
+        pruned = rules.heads_pruned(before, heads_to_prune, layers=self.config.n_layers)
+        self.config.pruned_heads = pruned
+        try:
+            self.config.check()
+        except ValueError:
+            self.config.pruned_heads = before
+            raise
+        self.encoder._prune()
 
     def set_attention(self, implementation: str) -> None:
         """Choose the attention anew: "eager" or "dot_product_attention".

@@ -4,10 +4,12 @@ Each works on padded rows and on rows of several texts (``layout.py``, where the
 """
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from distilbert.core.config import EncoderConfig
@@ -58,6 +60,18 @@ class SelfAttention(nnx.Module):
     def become(self, kind: type["SelfAttention"]) -> None:
         """Another implementation, in place, over the same projections."""
         object.__setattr__(self, "__class__", kind)  # no attribute of the module's, to Flax
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Let go of the other heads; these are some of its own, by their numbers in the unpruned model."""
+        size = self.attention_head_size
+        kept = np.concatenate([np.arange(size) + size * self.heads.index(head) for head in heads])
+        for projection in (self.q_lin, self.k_lin, self.v_lin):
+            projection.kernel = nnx.Param(projection.kernel[...][:, kept])
+            projection.bias = nnx.Param(projection.bias[...][kept])  # type: ignore[index]  # all have one
+            projection.out_features = len(kept)
+        self.out_lin.kernel = nnx.Param(self.out_lin.kernel[...][kept])
+        self.out_lin.in_features = len(kept)
+        self.heads = tuple(heads)
 
     def __call__(
         self,

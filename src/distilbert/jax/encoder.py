@@ -17,6 +17,7 @@ from flax import nnx
 from distilbert.core import calls
 from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
+from distilbert.core.parameters import kept_heads
 from distilbert.jax.attention import SelfAttention
 from distilbert.jax.batch import Batch, read
 from distilbert.jax.embeddings import Embeddings
@@ -55,8 +56,16 @@ class FeedForward(nnx.Module):
         self.lin2 = linear(config.hidden_dim, config.dim, kinds)
         self.activation = activation(config)
         self.dropout = config.dropout
+        self.chunk = config.chunk_size_feed_forward
 
     def __call__(self, x: Array, key: Array | None = None) -> Array:
+        if not self.chunk or x.ndim < 3:
+            return self._feed(x, key)
+        parts = [x[:, start : start + self.chunk] for start in range(0, x.shape[1], self.chunk)]
+        each = zip(parts, keys(key, len(parts)), strict=True)
+        return jnp.concatenate([self._feed(part, own) for part, own in each], axis=1)
+
+    def _feed(self, x: Array, key: Array | None) -> Array:
         return dropped(self.lin2(self.activation(self.lin1(x))), self.dropout, key)
 
 
@@ -284,6 +293,13 @@ class Encoder(PreTrainedModel):
         self.config.attn_implementation = implementation
         for one in self._attentions:
             one.become(kind)
+
+    def _prune(self) -> None:
+        """Let go of the heads that the configuration says are pruned."""
+        for i, one in enumerate(self._attentions):
+            kept = tuple(kept_heads(self.config, i))
+            if kept != one.heads:
+                one.keep(kept)
 
 
 def restored(states: tuple[Array, ...] | None, layout: Layout) -> tuple[Array, ...] | None:

@@ -2,7 +2,8 @@
 
 The losses of training runs are sums over rows; whoever sums them up divides once, by the count of all
 rows of an optimiser step, so that no row weighs more for standing in a small batch. Each is given in
-plain numpy in ``core/reference.py``.
+plain numpy in ``core/reference.py``. Arrays here have few shapes, for which functions are compiled: where
+rows have been added to make up one, ``counted`` says which are meant; None means all.
 """
 
 import math
@@ -19,18 +20,27 @@ from distilbert.jax.true_answers import check_classes, check_labels, check_limit
 
 
 def cross_entropy_sum(logits_TC: Array, labels_T: Array, weights_C: Array | None = None) -> Array:
-    """Negative log-likelihood of the labels, each times its label's weight, summed over the rows."""
+    """Negative log-likelihood of the labels, each times its label's weight, summed over the rows.
+
+    Rows whose label is ``IGNORED_LABEL`` are not counted.
+    """
+    counted_T = jnp.asarray(labels_T) != IGNORED_LABEL
+    labels_T = jnp.where(counted_T, labels_T, 0)
     logs_T = _picked(jax.nn.log_softmax(_at_least_fp32(logits_TC)), labels_T)
-    return -(logs_T if weights_C is None else logs_T * jnp.asarray(weights_C)[labels_T]).sum()
+    if weights_C is not None:
+        logs_T = logs_T * jnp.asarray(weights_C)[labels_T]
+    return -jnp.where(counted_T, logs_T, 0.0).sum()
 
 
-def distribution_sum(student_TC: Array, teacher_TC: Array, *, temperature: float) -> Array:
+def distribution_sum(
+    student_TC: Array, teacher_TC: Array, counted_T: Array | None = None, *, temperature: float
+) -> Array:
     """Divergence of the student from the teacher at a temperature, times its square, summed over the rows.
 
     Hinton et al. 2015, section 2: the square keeps the gradient's size the same at every temperature.
     """
     student, teacher = (_logs(logits, temperature) for logits in (student_TC, teacher_TC))
-    return temperature**2 * (jnp.exp(teacher) * (teacher - student)).sum()
+    return temperature**2 * _sum((jnp.exp(teacher) * (teacher - student)).sum(-1), counted_T)
 
 
 def known_distribution_sum(student: Array, teacher: Array, *, temperature: float) -> Array:
@@ -76,7 +86,14 @@ def square_sum(values_B1: Array, truth_B1: Array) -> Array:
     return jnp.square(jnp.where(known, difference, 0.0)).sum()
 
 
-def answers_sum(student_TV: Array, words_TK: Array, logs_TK: Array, *, temperature: float) -> Array:
+def answers_sum(
+    student_TV: Array,
+    words_TK: Array,
+    logs_TK: Array,
+    counted_T: Array | None = None,
+    *,
+    temperature: float,
+) -> Array:
     """``distribution_sum`` from a teacher's likeliest words, all the others being taken as one.
 
     It is never more than the whole divergence, and is it where the others are the student's in the same
@@ -86,9 +103,10 @@ def answers_sum(student_TV: Array, words_TK: Array, logs_TK: Array, *, temperatu
         student_TV: the student's logits.
         words_TK: the teacher's likeliest words.
         logs_TK: logarithms of their probabilities at the temperature, and of all others', [T, K + 1].
+        counted_T: rows that are meant.
         temperature: of both.
     """
-    own_TV = _logs(student_TV, temperature)
+    own_TV, logs_TK = _logs(student_TV, temperature), _at_least_fp32(logs_TK)
     found_TK = jnp.take_along_axis(own_TV, words_TK, axis=1)
     if words_TK.shape[1] < own_TV.shape[1]:
         rows = jnp.arange(own_TV.shape[0])[:, None]
@@ -96,42 +114,45 @@ def answers_sum(student_TV: Array, words_TK: Array, logs_TK: Array, *, temperatu
         found_TK = jnp.concatenate([found_TK, others_T[:, None]], axis=1)
     else:
         logs_TK = logs_TK[:, :-1]
-    return temperature**2 * (jnp.exp(logs_TK) * (logs_TK - found_TK)).sum()
+    return temperature**2 * _sum((jnp.exp(logs_TK) * (logs_TK - found_TK)).sum(-1), counted_T)
 
 
-def jensen_shannon_sum(student_TC: Array, teacher_TC: Array, *, temperature: float) -> Array:
+def jensen_shannon_sum(
+    student_TC: Array, teacher_TC: Array, counted_T: Array | None = None, *, temperature: float
+) -> Array:
     """Divergence of both from their mean at a temperature, times its square, summed over the rows.
 
     Lin 1991. Bounded and symmetric: a student that gives up on some of the teacher's answers loses little.
     """
     student, teacher = (_logs(logits, temperature) for logits in (student_TC, teacher_TC))
     mean = jnp.logaddexp(student, teacher) - math.log(2.0)
-    both = [(jnp.exp(one) * (one - mean)).sum() for one in (student, teacher)]
-    return temperature**2 * (both[0] + both[1]) / 2
+    both = [(jnp.exp(one) * (one - mean)).sum(-1) for one in (student, teacher)]
+    return temperature**2 * _sum(both[0] + both[1], counted_T) / 2
 
 
-def logits_error_sum(student_TC: Array, teacher_TC: Array) -> Array:
+def logits_error_sum(student_TC: Array, teacher_TC: Array, counted_T: Array | None = None) -> Array:
     """Squared differences of logits, each row's mean over the classes, summed over the rows.
 
     Ba and Caruana 2014. Each row's own mean is taken off first, as a constant changes no distribution.
     """
     difference = _at_least_fp32(student_TC) - _at_least_fp32(teacher_TC)
     difference = difference - difference.mean(-1, keepdims=True)
-    return jnp.square(difference).mean(-1).sum()
+    return _sum(jnp.square(difference).mean(-1), counted_T)
 
 
-def states_error_sum(student_TD: Array, teacher_TD: Array) -> Array:
+def states_error_sum(student_TD: Array, teacher_TD: Array, counted_T: Array | None = None) -> Array:
     """Squared differences of states, each row's mean over the width, summed (Jiao et al. 2020)."""
-    return jnp.square(_at_least_fp32(student_TD) - _at_least_fp32(teacher_TD)).mean(-1).sum()
+    squares_TD = jnp.square(_at_least_fp32(student_TD) - _at_least_fp32(teacher_TD))
+    return _sum(squares_TD.mean(-1), counted_T)
 
 
-def cosine_sum(student_TD: Array, teacher_TD: Array) -> Array:
+def cosine_sum(student_TD: Array, teacher_TD: Array, counted_T: Array | None = None) -> Array:
     """One minus the cosine of each pair of rows, summed (Sanh et al. 2019, section 2)."""
     student, teacher = _at_least_fp32(student_TD), _at_least_fp32(teacher_TD)
     squares_T = jnp.square(student).sum(-1) * jnp.square(teacher).sum(-1)
     # Of a state of zeros the cosine is 0, and its gradient a number.
     lengths_T = jnp.sqrt(jnp.maximum(squares_T, 1e-16))
-    return (1.0 - (student * teacher).sum(-1) / lengths_T).sum()
+    return _sum(1.0 - (student * teacher).sum(-1) / lengths_T, counted_T)
 
 
 def token_loss(logits: Array, labels: Array) -> Array:
@@ -219,6 +240,10 @@ def _mean_likelihood(logits_TC: Array, labels_T: Array, *, what: str) -> Array:
 def _binary(logits: Array, truth: Array, weights: Any = 1.0) -> Array:
     logits = _at_least_fp32(logits)
     return -(weights * truth * jax.nn.log_sigmoid(logits) + (1 - truth) * jax.nn.log_sigmoid(-logits))
+
+
+def _sum(x_T: Array, counted_T: Array | None) -> Array:
+    return (x_T if counted_T is None else jnp.where(counted_T, x_T, 0.0)).sum()
 
 
 def _picked(x_TC: Array, numbers_T: Array) -> Array:

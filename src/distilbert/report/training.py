@@ -75,7 +75,7 @@ def training_page(
         ),
         html.section("Time and cost", html.table(["", ""], cost)),
         html.section("Settings", html.table(["field", "value"], _rows(recipe))),
-        html.section("Machine", html.table(["", ""], _rows(_machine()))),
+        html.section("Machine", html.table(["", ""], _rows(_machine(facts.get("backend", "torch"))))),
     )
 
 
@@ -173,7 +173,7 @@ def _rows(content: Mapping[str, Any]) -> list[list[str]]:
     return [[name.replace("_", " "), str(value)] for name, value in content.items()]
 
 
-def _machine() -> dict[str, Any]:
-    machine = describe_machine(("torch", "numpy", "tokenizers"))
+def _machine(backend: str) -> dict[str, Any]:
+    machine = describe_machine((backend, "numpy", "tokenizers"))
     versions = machine.pop("versions")
     return {**machine, "isa": ", ".join(machine["isa"]), **versions}

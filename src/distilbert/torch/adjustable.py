@@ -155,20 +155,12 @@ class Adjustable:
         Raises:
             ConfigError: a head or layer that is not there, or all heads of a layer.
         """
-        layers = self.config.n_layers
-        pruned = {layer: set(heads) for layer, heads in self.config.pruned_heads.items()}
-        given: Any = heads_to_prune
-        if not isinstance(given, Mapping):
-            rules.heads_by_layer("heads_to_prune", given)  # refuses it
-        for layer, heads in given.items():
-            one = {layer + layers if layer in range(-layers, 0) else layer: heads}
-            for place, numbers in rules.heads_by_layer("heads_to_prune", one).items():
-                pruned.setdefault(place, set()).update(numbers)
+        pruned = rules.heads_pruned(self.config.pruned_heads, heads_to_prune, layers=self.config.n_layers)
         for layer in pruned:
             for changed in self.encoder._attentions[layer : layer + 1]:
                 _refuse_wrapped(changed.q_lin, changed.k_lin, changed.v_lin, changed.out_lin)
         before = self.config.pruned_heads
-        self.config.pruned_heads = {layer: sorted(heads) for layer, heads in pruned.items()}
+        self.config.pruned_heads = pruned
         try:
             self.config.check()
         except ValueError:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distilbert.core.config import DistilBertConfig, EncoderConfig
 from distilbert.core.data.collate import length_sorted_batches
-from distilbert.core.data.token_rows import Array, TokenRows, is_known
+from distilbert.core.data.token_rows import Array, Indices, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
+from distilbert.core.tasks import answering
 from distilbert.core.tasks.finite import check_finite
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.regression import Regression
@@ -47,9 +47,7 @@ def new_model(head: Head, config: EncoderConfig) -> PreTrainedModel:
     return model
 
 
-def batch_of(
-    rows: TokenRows, items: "np.ndarray[Any, np.dtype[np.int64]]", model: Any, pad: int
-) -> dict[str, Any]:
+def batch_of(rows: TokenRows, items: Indices, model: Any, pad: int) -> dict[str, Any]:
     """Some items as what ``logits_of`` takes, on the model's device.
 
     Args:
@@ -90,17 +88,10 @@ def logits_of(task: Task, model: Any, given: Mapping[str, Any]) -> Tensor:
 
 def cut(task: Task, logits: Array, given: Mapping[str, Any]) -> list[Array]:
     """A batch's logits item by item, without what was added to make them of one size."""
-    if task.head is Head.MULTIPLE_CHOICE:
-        return [row[:size] for row, size in zip(logits, given["sizes"].tolist(), strict=True)]
+    sizes = given["sizes"].tolist() if "sizes" in given else None
     if isinstance(task, SentenceEmbedding):
-        sizes = given["sizes"].tolist()
-        return [task.modules.finish(row[:size]) for row, size in zip(logits, sizes, strict=True)]
-    lengths = given["attention_mask"].sum(1).tolist()
-    if task.head is Head.TOKEN_CLASSIFICATION:
-        return [row[:length] for row, length in zip(logits, lengths, strict=True)]
-    if task.head is Head.QUESTION_ANSWERING:
-        return [row[:, :length] for row, length in zip(logits, lengths, strict=True)]
-    return list(logits)
+        return [task.modules.finish(row[:size]) for row, size in zip(logits, sizes or (), strict=True)]
+    return answering.cut(task.head, logits, given["attention_mask"].sum(1).tolist(), sizes)
 
 
 def logits_of_items(
@@ -159,17 +150,3 @@ def teacher_sum(task: Task, logits: Tensor, teacher: Tensor, *, temperature: flo
     if isinstance(task, Regression):
         return square_sum(logits, teacher)
     return known_distribution_sum(logits, teacher, temperature=temperature)
-
-
-def count_labels(task: Task, labels: Array, weights: Array | None = None) -> float:
-    """Over how many answers ``label_sum`` sums; of one label out of several each is counted as its weight."""
-    known = is_known(labels)
-    if weights is not None and not isinstance(task, MultiLabelClassification):
-        return float(weights[labels[known]].sum())
-    rows = known.any(axis=-1) if isinstance(task, MultiLabelClassification | Regression) else known
-    return int(np.count_nonzero(rows))
-
-
-def count_taught(teacher: Array) -> int:
-    """Over how many answers ``teacher_sum`` sums."""
-    return int(np.count_nonzero(is_known(teacher).any(axis=-1)))

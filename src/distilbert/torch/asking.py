@@ -11,6 +11,7 @@ from distilbert.core import rules
 from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.copies import RUN_FILE, claimed, fingerprint
 from distilbert.core.data.answers import Answers, AnswerWriter
+from distilbert.core.data.hidden_words import corpus_of, masking_of, what_is_asked
 from distilbert.core.data.masking import sequence_rng
 from distilbert.core.data.packing import pack
 from distilbert.core.data.texts import Source
@@ -24,7 +25,6 @@ from distilbert.errors import ConfigError
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.folders import open_language_model
 from distilbert.torch.foreign import is_foreign
-from distilbert.torch.hidden_words import corpus_of, masking_of, what_is_asked
 from distilbert.torch.vocabulary import tokens_at_once
 
 #: Batches after which the answers so far are put on the disk.

@@ -4,46 +4,41 @@ And ``Pretrainer``: the same run without a teacher, which makes teachers and is 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distilbert.core import rules
 from distilbert.core.config import EncoderConfig
 from distilbert.core.data.answers import Answers
 from distilbert.core.data.corpus import Corpus
-from distilbert.core.data.spelled import SpelledCorpus
+from distilbert.core.data.hidden_words import corpus_of
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
-from distilbert.core.layers import Take
 from distilbert.core.model_folders import open_folder, require_embeddings
 from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
-from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.training.beginnings import Beginning
+from distilbert.core.training.findings import Finding
+from distilbert.core.training.student_trainer import StudentTrainer, held_out_of, job
+from distilbert.core.training.text_trainer import TextTrainer
+from distilbert.core.training.wing import Job
 from distilbert.core.weight_files import has_weights
 from distilbert.errors import CheckpointError, ConfigError
 from distilbert.torch.beginnings import of_folder, of_teacher
 from distilbert.torch.folders import masked_language_model, open_language_model
-from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
-from distilbert.torch.hidden_words import corpus_of
 from distilbert.torch.language_modelling import MaskedWords
 from distilbert.torch.randomness import seeded
-from distilbert.torch.runs import Job
-from distilbert.torch.teachers import named, open_teachers, shares, with_readings
-from distilbert.torch.text_trainer import TextTrainer
+from distilbert.torch.runs import TORCH
+from distilbert.torch.teachers import open_teachers, with_readings
 from distilbert.torch.word_findings import examine
 
-#: Of so many sequences at most one is held out.
-_LEAST_LEARNT = 20
 
-
-class Distiller(TextTrainer):
+class Distiller(StudentTrainer):
     """Makes a student of a teacher (Sanh et al. 2019).
 
     Args:
@@ -69,84 +64,43 @@ class Distiller(TextTrainer):
         progress: told of every stage.
     """
 
-    def __init__(
-        self,
-        teacher: str | Path | Sequence[str | Path],
-        *,
-        teacher_weights: Sequence[float] | None = None,
-        layers: int | Sequence[int] | None = None,
-        take: Take | None = None,
-        dim: int | None = None,
-        n_heads: int | None = None,
-        hidden_dim: int | None = None,
-        positions: int | None = None,
-        init: Init | None = None,
-        student: str | Path | None = None,
-        tokenizer: str | Path | None = None,
-        vocabulary: str = "same",
-        answers: str | Path | None = None,
-        recipe: LanguageModelling | str | Path = "default",
-        device: str = "auto",
-        progress: Progress = silent,
-    ) -> None:
-        super().__init__(recipe, device, progress)
-        self.teachers = named(teacher)
-        self.teacher_weights = shares(teacher_weights, len(self.teachers))
-        sizes = (layers, take, dim, n_heads, hidden_dim, positions)
-        if student is None and layers is None:
-            raise ConfigError(
-                "A student has a number of layers, or is a model that there is.",
-                received="neither",
-                remedy="Give --layers N, or --student DIR.",
-            )
-        if student is not None and any(x is not None for x in (*sizes, init, tokenizer)):
-            raise ConfigError(
-                "A student that is a model already has its layers, sizes, weights and tokenizer.",
-                received=f"student={student} and another choice of these",
-                remedy="Leave the others out.",
-            )
-        self.shape = None if layers is None else StudentShape(layers, *sizes[1:])
-        self.init = init
-        self.student = student
-        self.tokenizer = tokenizer
-        self.vocabulary = rules.one_of(("same", "shared"))("vocabulary", vocabulary)
-        self.answers = answers
-        if answers is not None and len(self.teachers) > 1:
-            raise ConfigError(
-                "Answers that were kept are of one teacher.",
-                received=f"answers with {len(self.teachers)} teachers",
-                remedy="Name the teacher that was asked, or leave the answers out.",
-            )
+    wing = TORCH
 
-    def _prepare(self, texts: Source, device: torch.device) -> Job:
-        recipe = self.recipe
-        teachers = open_teachers(self.teachers, self.teacher_weights, device=device)
-        first = teachers[0]
+    def _open_teachers(self, device: torch.device) -> list[Teacher]:
+        return open_teachers(self.teachers, self.teacher_weights, device=device)
+
+    def _begin(self, teacher: Teacher, device: torch.device) -> Beginning:
         if self.student is not None:
-            begun = of_folder(self.student, device=device)
-        else:
-            assert self.shape is not None
-            begun = of_teacher(first, self.shape, init=self.init, tokenizer=self.tokenizer, seed=recipe.seed)
-        answers = None if self.answers is None else Answers(self.answers)
-        teachers = with_readings(teachers, begun.tokenizer, shared=self.vocabulary == "shared")
-        facts = {"made_by": "distill", "teacher": first.facts(), **begun.facts}
-        if len(teachers) > 1:
-            facts["teachers"] = [{**teacher.facts(), "weight": teacher.weight} for teacher in teachers]
-        if any(teacher.reading for teacher in teachers):
-            facts["vocabulary"] = self.vocabulary
-        if answers is not None:
-            facts["answers"] = {"teacher": answers.facts["teacher"], "top": answers.top}
-            teachers = []
-        kind = SpelledCorpus if any(teacher.reading for teacher in teachers) else Corpus
-        longest = [t.longest for t in teachers if t.reading is None]
-        recipe = recipe.with_changes(max_length=min([recipe.max_length, *longest]))
-        data = corpus_of(texts, begun.tokenizer, begun.config, recipe, self.progress, kind=kind)
-        student = begun.make(data)
+            return of_folder(self.student, device=device)
+        assert self.shape is not None
+        seed = self.recipe.seed
+        return of_teacher(teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed)
+
+    def _with_readings(self, teachers: list[Teacher], tokenizer: DistilBertTokenizerFast) -> list[Teacher]:
+        return with_readings(teachers, tokenizer, shared=self.vocabulary == "shared")
+
+    def _placed(self, student: Any, device: torch.device) -> Any:
+        return student.to(device)
+
+    def _objective(
+        self,
+        student: Any,
+        teachers: list[Teacher],
+        data: Corpus,
+        tokenizer: DistilBertTokenizerFast,
+        *,
+        held_out: int,
+        answers: Answers | None,
+    ) -> MaskedWords:
         if self.recipe.freeze_positions:
             key = base_prefix(student.config) + POSITION_EMBEDDINGS
             student.get_parameter(key).requires_grad_(False)
-        job = _job("distil", student.to(device), teachers, begun.tokenizer, data, self.recipe, facts, answers)
-        return replace(job, new_weights=begun.new_weights)
+        return MaskedWords(
+            student, teachers, data, tokenizer, self.recipe, held_out=held_out, answers=answers
+        )
+
+    def _examine(self, objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Sequence[Finding]:
+        return examine(objective, tokenizer)
 
 
 #: What a new model is begun with.
@@ -165,6 +119,8 @@ class Pretrainer(TextTrainer):
         device: "auto", "cpu", "cuda" or "mps".
         progress: told of every stage.
     """
+
+    wing = TORCH
 
     def __init__(
         self,
@@ -214,29 +170,7 @@ class Pretrainer(TextTrainer):
         facts: dict[str, Any] = {"made_by": "pretrain", "new_weights": list(missing)}
         if self.model is None:
             facts["begun"] = "from scratch"
-        job = _job("learn hidden words", model, [], tokenizer, data, self.recipe, facts)
-        return replace(job, new_weights=missing)
-
-
-def _job(
-    stage: str,
-    model: MaskedLanguageModel,
-    teachers: Sequence[Teacher],
-    tokenizer: DistilBertTokenizerFast,
-    data: Corpus,
-    recipe: LanguageModelling,
-    facts: dict[str, Any],
-    answers: Answers | None = None,
-) -> Job:
-    held_out = min(recipe.held_out, len(data) // _LEAST_LEARNT)
-    objective = MaskedWords(model, teachers, data, tokenizer, recipe, held_out=held_out, answers=answers)
-    return Job(
-        stage,
-        model,
-        tokenizer,
-        objective,
-        recipe,
-        recipe.total_steps(len(data) - held_out, tokens=int(data.lengths.sum())),
-        facts={**facts, "text": data.facts()},
-        examine=partial(examine, objective, tokenizer),
-    )
+        held_out = held_out_of(self.recipe, data)
+        objective = MaskedWords(model, [], data, tokenizer, self.recipe, held_out=held_out)
+        found = partial(examine, objective, tokenizer)
+        return job("learn hidden words", objective, facts, found, new_weights=missing)

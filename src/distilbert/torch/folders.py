@@ -1,6 +1,5 @@
-"""Model folders in and out: weights, tokenizer, and what is known of how the model was made."""
+"""Masked language models out of their folders, or new."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,13 +7,10 @@ import torch
 
 from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.config import BertConfig, EncoderConfig
-from distilbert.core.files import FACTS_FILE, write_json
 from distilbert.core.parameters import Head, manifest
-from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.torch.bert import BertForMaskedLM
 from distilbert.torch.distilbert import DistilBertForMaskedLM
 from distilbert.torch.heads import MaskedLanguageModel
-from distilbert.torch.pretrained import PreTrainedModel
 
 
 def masked_language_model(config: EncoderConfig) -> MaskedLanguageModel:
@@ -32,16 +28,3 @@ def open_language_model(
     model = masked_language_model(config)
     report = model.load(folder, dtype=torch.float32)
     return model.to(device), report.missing
-
-
-def save_folder(
-    folder: Path,
-    model: PreTrainedModel,
-    tokenizer: DistilBertTokenizerFast,
-    facts: Mapping[str, Any],
-) -> None:
-    """Write a complete model folder, readable by whatever reads the published format."""
-    model.save_pretrained(folder)
-    kind = "BertTokenizer" if isinstance(model.config, BertConfig) else "DistilBertTokenizer"
-    tokenizer.save_pretrained(folder, tokenizer_class=kind)
-    write_json(folder / FACTS_FILE, facts)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from distilbert.core.copies import Copies
 from distilbert.core.safetensors_files import SafetensorsFile, write_safetensors
+from distilbert.core.training.course import Course
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import CheckpointError
 from distilbert.torch.adapters import has_adapters
 from distilbert.torch.processes import Alone
 from distilbert.torch.randomness import set_random_state
 from distilbert.torch.tensors import as_array, as_tensor
-from distilbert.torch.train import Course
 
 STATE_FILE = "training.safetensors"
 

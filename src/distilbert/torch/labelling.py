@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from distilbert.core.progress import Progress, silent
+from distilbert.core.teachers.folders import FolderTeacher
 from distilbert.core.teachers.label_files import write_labels
 from distilbert.core.teachers.targets import Teacher
 from distilbert.errors import ConfigError, DataError, OutputError
-from distilbert.torch.task_teachers import FolderTeacher, open_teacher
+from distilbert.torch.task_teachers import open_teacher
 
 
 def label(

@@ -21,6 +21,7 @@ from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.recipe import Finetuning
 from distilbert.core.sentence_folders import write_modules
 from distilbert.core.tasks.sentence_embedding import LOSSES, SentenceEmbedding
+from distilbert.core.training.course import MicroBatch, Rows, parts
 from distilbert.torch.closeness import (
     contrastive_losses,
     cosine_error_sum,
@@ -33,7 +34,7 @@ from distilbert.torch.pooling import pooled
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import of_everyone
 from distilbert.torch.randomness import random_state, set_random_state
-from distilbert.torch.train import MicroBatch, Rows, Sums, parts
+from distilbert.torch.train import Sums
 
 
 @dataclass

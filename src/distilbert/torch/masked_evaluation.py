@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from distilbert.core.data.hidden_words import corpus_of
 from distilbert.core.data.texts import Source
 from distilbert.core.hub import local_folder
 from distilbert.core.model_folders import open_folder
@@ -16,7 +17,6 @@ from distilbert.core.surgery import require_language_model
 from distilbert.core.tasks.metrics import RESAMPLES
 from distilbert.torch.device import autocast, pick_device
 from distilbert.torch.folders import open_language_model
-from distilbert.torch.hidden_words import corpus_of
 from distilbert.torch.language_modelling import MaskedWords
 
 #: Sequences that are drawn together when an interval is made: neighbours are of one text, and alike.

@@ -76,6 +76,10 @@ class Alone:
         """Each process's tensors, one below the other: [processes, ...]."""
         return {name: state[None] for name, state in states.items()}
 
+    def agreed(self, number: int) -> int:
+        """The first process's number, which is everyone's."""
+        return int(added(self, {"number": number if self.is_first else 0}, ["number"])["number"])
+
     def wait(self) -> None:
         """Until all others are here."""
 

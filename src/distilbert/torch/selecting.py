@@ -1,45 +1,24 @@
-"""The best weights of a run, by looks at examples to judge by, and when there is no use in going on."""
+"""The best weights of a run, by looks at examples to judge by: kept here, and put back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from distilbert.core.training.selecting import Looks
 from distilbert.core.training_log import TrainingLog
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added
 
 
 @dataclass
-class Selection:
-    """Looks, and the weights at the best of them.
-
-    Attributes:
-        model: what learns.
-        judge: says what it comes to, as it stands: figures by name.
-        every: steps between two looks.
-        metric: the figure that decides.
-        lowest: whether the least is the best.
-        patience: so many looks in a row without a better one end the run; 0 is never.
-        weights: what had been learnt at the best look, by name.
-        stopped_early: whether that was enough before all steps were taken.
-    """
+class Selection(Looks):
+    """Looks, and the weights at the best of them."""
 
     model: PreTrainedModel
-    judge: Callable[[], Mapping[str, float]]
-    every: int
-    metric: str
-    lowest: bool = False
-    patience: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    stopped_early: bool = False
     #: What learns with the model, and is kept like it.
     extra: nn.Module = field(default_factory=nn.Module)
-
-    def is_due(self, step: int, total_steps: int) -> bool:
-        return step % self.every == 0 or step == total_steps
 
     def look(self, log: TrainingLog, step: int, total_steps: int, processes: Alone) -> bool:
         """Enter what the model comes to after a step of so many; whether there is use in going on.
@@ -47,18 +26,21 @@ class Selection:
         The first process looks, and all of them hear what it saw: of two that looked each would have its own
         rounding, and one might stop where the other goes on.
         """
-        before = self.best(log)
         found = dict(self.seen()) if processes.is_first else {}
         if processes.count > 1:
             found = added(processes, found, processes.everyones(found))
-        log.judged.append({"step": step, **found})
-        if before is None or self._is_better(found[self.metric], before[self.metric]):
-            self.weights = {name: p.detach().clone() for name, p in self._learning().items()}
-        self.stopped_early = step < total_steps and self._is_enough(log)
-        return not self.stopped_early
+        return self.entered(found, log, step, total_steps)
+
+    def learnt(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self._learning().items()}
+
+    def put_back(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self._learning().items():
+                if name in self.weights:
+                    parameter.copy_(self.weights[name])
 
     def seen(self) -> Mapping[str, float]:
-        """What the model comes to now; it is afterwards in training as before."""
         training = self.model.training
         self.model.eval()
         try:
@@ -66,38 +48,6 @@ class Selection:
         finally:
             self.model.train(training)
 
-    def best(self, log: TrainingLog) -> dict[str, float] | None:
-        """The best look so far, the first one of several that are alike."""
-        looks = [look for look in log.judged if self.metric in look]
-        if not looks:
-            return None
-        return (min if self.lowest else max)(looks, key=lambda look: look[self.metric])
-
-    def put_back(self) -> None:
-        """Give the model the weights that it had at the best look."""
-        with torch.no_grad():
-            for name, parameter in self._learning().items():
-                if name in self.weights:
-                    parameter.copy_(self.weights[name])
-
-    def facts(self, log: TrainingLog) -> dict[str, Any]:
-        """Which look was the best one, and whether it ended the run early."""
-        best = self.best(log)
-        if best is None:
-            return {}
-        return {
-            "kept": {"step": best["step"], self.metric: best[self.metric]},
-            "stopped_early": self.stopped_early,
-        }
-
     def _learning(self) -> dict[str, torch.nn.Parameter]:
         learning = [*self.model.named_parameters(), *self.extra.named_parameters(prefix="extra")]
         return {name: p for name, p in learning if p.requires_grad}
-
-    def _is_better(self, value: float, than: float) -> bool:
-        return value < than if self.lowest else value > than
-
-    def _is_enough(self, log: TrainingLog) -> bool:
-        looks = [look for look in log.judged if self.metric in look]
-        best = self.best(log)
-        return bool(self.patience and best and looks.index(best) < len(looks) - self.patience)

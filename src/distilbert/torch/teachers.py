@@ -8,52 +8,18 @@ from typing import Any
 
 import torch
 
-from distilbert.core import rules
 from distilbert.core.data.reading import Reading
 from distilbert.core.hub import local_folder
 from distilbert.core.model_folders import open_folder
 from distilbert.core.surgery import require_language_model
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.vocabularies import shared_tokens
+from distilbert.core.vocabularies import shared_tokens, speaks
 from distilbert.errors import ConfigError
 from distilbert.torch.folders import open_language_model
 from distilbert.torch.foreign import ForeignLanguageModel, is_foreign, open_foreign_language_model
 from distilbert.torch.foreign_tokenizer import ForeignTokenizer
 from distilbert.torch.heads import MaskedLanguageModel
 from distilbert.torch.hearing import Teacher
-
-
-def named(teacher: str | Path | Sequence[str | Path]) -> tuple[str | Path, ...]:
-    """One teacher or several, as a list.
-
-    Raises:
-        ConfigError: none.
-    """
-    if isinstance(teacher, str | Path):
-        return (teacher,)
-    if not teacher:
-        raise ConfigError(
-            "A student learns from at least one teacher.", received="an empty list", remedy="Name one."
-        )
-    return tuple(teacher)
-
-
-def shares(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    """How much each teacher is listened to: as the weights are to each other, and 1 together.
-
-    Raises:
-        ConfigError: not one positive number for each.
-    """
-    if weights is None:
-        return (1 / count,) * count
-    if len(weights) != count:
-        raise ConfigError(
-            "Weights of teachers are one for each, in the same order.",
-            received=f"{len(weights)} weights for {count} teachers",
-            remedy="Give as many, or none for teachers that count alike.",
-        )
-    checked = [rules.number(1e-12, 1e12)("teacher_weights", weight) for weight in weights]
-    return tuple(weight / sum(checked) for weight in checked)
 
 
 def open_teachers(
@@ -125,10 +91,8 @@ def _with_reading(teacher: Teacher, tokenizer: DistilBertTokenizerFast, *, share
 
 def _speaks(tokenizer: DistilBertTokenizerFast | ForeignTokenizer, student: DistilBertTokenizerFast) -> bool:
     """Whether a student's ids mean the same to a teacher."""
-    names = ("cls_token_id", "sep_token_id", "mask_token_id", "unk_token_id")
     theirs = tokenizer.backend if isinstance(tokenizer, ForeignTokenizer) else tokenizer
-    alike = all(getattr(theirs, name) == getattr(student, name) for name in names)
-    return alike and tokenizer.get_vocab() == student.get_vocab()
+    return speaks(theirs, student, tokenizer.get_vocab())
 
 
 def _encoder(teacher: Teacher, tokenizer: DistilBertTokenizerFast | ForeignTokenizer) -> Any:

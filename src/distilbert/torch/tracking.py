@@ -9,26 +9,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from distilbert.core.training.course import Watch, unwatched
 from distilbert.core.training_log import TrainingLog
 from distilbert.errors import ConfigError, MissingExtraError
 
 #: The trackers, each of which is a package of its name.
 TRACKERS = ("tensorboard", "mlflow", "wandb")
-
-
-class Watch(Protocol):
-    """Is told of every step, and of every look at what is held out."""
-
-    def __call__(self, log: TrainingLog) -> None:
-        """What has happened so far."""
-
-
-def unwatched(log: TrainingLog) -> None:
-    """Sees nothing."""
 
 
 def require_tracker(kind: str) -> None:

@@ -1,16 +1,11 @@
-"""The training loop that every job shares: what to learn is an objective, how is a recipe."""
+"""How steps are taken here: the gradient of an objective's losses, AdamW; ``core/training`` has the loop."""
 
-import math
-import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
 from copy import copy, deepcopy
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,41 +13,31 @@ from distilbert.core.layer_rates import rate_factor
 from distilbert.core.perplexity import perplexities
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
+from distilbert.core.training.course import (
+    WORK,
+    Course,
+    Keeper,
+    Lesson,
+    MicroBatch,
+    Watch,
+    terms_of,
+    unwatched,
+)
+from distilbert.core.training.loop import learn
 from distilbert.core.training_log import TrainingLog
-from distilbert.errors import ConfigError, TrainingError
 from distilbert.torch.compiling import compiled
 from distilbert.torch.device import autocast, peak_flops
 from distilbert.torch.pretrained import PreTrainedModel
 from distilbert.torch.processes import Alone, added
 from distilbert.torch.randomness import random_state
 from distilbert.torch.selecting import Selection
-from distilbert.torch.tracking import Watch, unwatched
 
 #: By term of the loss, or by what is judged: a sum over rows, without a gradient.
 Sums = dict[str, Tensor]
 
-Rows = np.ndarray[Any, np.dtype[np.int64]]
 
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """What is in memory at once.
-
-    Attributes:
-        given: by name.
-        counts: for each loss term, its rows.
-        tokens: live ones; 0 where that is not known.
-        flops: that its losses need, as ``core/flops.py`` counts; 0 where that is not known.
-    """
-
-    given: dict[str, Any]
-    counts: dict[str, float]
-    tokens: int = 0
-    flops: float = 0.0
-
-
-class Objective(Protocol):
-    """What is to be learnt."""
+class Objective(Lesson, Protocol):
+    """What is to be learnt, and what it costs."""
 
     @property
     def model(self) -> PreTrainedModel:
@@ -62,44 +47,11 @@ class Objective(Protocol):
     def extra(self) -> nn.Module:
         """What learns with it and is not kept, when the run is done."""
 
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """Of each loss term; a term of weight 0 is left out and costs nothing."""
-
-    def steps(self, done: int, share: slice) -> Iterator[list[MicroBatch]]:
-        """Without end, after the first ``done``: of each step one process's share, in micro-batches."""
-
     def losses(self, batch: MicroBatch, scales: Mapping[str, float]) -> tuple[Tensor, Sums]:
         """The sum of the terms that have a scale, each times it; and each term's own sum over its rows."""
 
     def judged(self, share: slice) -> Iterable[tuple[Sums, Mapping[str, int]]]:
         """Of one process's share of what is not learnt from: sums of what it shows, and what divides them."""
-
-
-@dataclass
-class Course:
-    """A run as it stands between two steps: what the next one starts from."""
-
-    model: PreTrainedModel
-    extra: nn.Module
-    optimiser: torch.optim.Optimizer
-    log: TrainingLog
-    selection: Selection | None = None
-
-    @property
-    def done(self) -> int:
-        """Steps taken."""
-        return len(self.log.seconds)
-
-
-class Keeper(Protocol):
-    """Keeps a run as it stands, so that another process can go on with it."""
-
-    def restore(self, course: Course) -> None:
-        """Bring a run to where its newest copy stood, if there is one."""
-
-    def keep(self, course: Course, randomness: Mapping[str, Tensor]) -> Path:
-        """Keep a copy, and say where. ``randomness`` is what the next step draws from."""
 
 
 def train(
@@ -136,77 +88,78 @@ def train(
         ConfigError: no term of the loss has a weight.
         TrainingError: a loss or a gradient is not finite, or the losses of the finished model are not.
     """
-    model = objective.model
-    processes = processes or Alone(model.device)
-    weights = _weights(objective)
+    processes = processes or Alone(objective.model.device)
+    weights = terms_of(objective)
     selection = None if stop_after else selection
     own = _optimiser(objective, recipe, new_weights)
-    course = Course(model, objective.extra, own, TrainingLog(), selection)
-    log, saved = course.log, None
+    course = Course(objective.model, objective.extra, own, TrainingLog(), selection)
     if keeper is not None:
         keeper.restore(course)
     learner, optimiser = _ready(objective, recipe, course, processes)
     with compiled(learner, processes.device, wanted=recipe.compile):
-        factor = _triangle(recipe, total_steps)
-        base_rates = [group["lr"] for group in optimiser.param_groups]
-        if not course.done and getattr(recipe, "judge_every", None) and not stop_after:
-            judge(objective, recipe, log, 0, processes)
-            watch(log)
-        progress(stage, course.done, total_steps, {})
-        first = course.done + 1
-        steps = objective.steps(course.done, processes.share)
-        batches: list[MicroBatch] | None = None
-        for step in range(first, min(total_steps, stop_after or total_steps) + 1):
-            started = time.perf_counter()
-            randomness = random_state(model.device)
-            batches = next(steps)
-            means, work = _accumulate(learner, weights, batches, recipe, processes)
-            norm = processes.clip(learner, recipe.max_grad_norm)
-            losses = {**means, "total": sum(weights[name] * mean for name, mean in means.items())}
-            if not all(map(math.isfinite, (*losses.values(), norm))):
-                raise _not_finite(f"at step {step}", losses, norm, recipe, saved)
-            if keeper is not None and step > first and (step - 1) % recipe.checkpoint_every == 0:
-                processes.refresh()
-                saved = keeper.keep(course, randomness)
-            for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
-                group["lr"] = rate * factor(step - 1)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-
-            log.add(
-                losses,
-                rate=recipe.learning_rate * factor(step - 1),
-                seconds=time.perf_counter() - started,
-                work=work,
-            )
-            goes_on = bool(stop_after) or _look(objective, recipe, course, total_steps, processes)
-            watch(log)
-            progress(stage, step, total_steps, log.now())
-            if not goes_on:
-                break
-        processes.refresh()
-        for each in (model, learner):
-            each.eval()
-        if batches is not None:
-            # The last step's weights have had no step after them that would have shown what they give.
-            with torch.no_grad():
-                last, _ = _accumulate(learner, weights, batches[:1], recipe, processes)
-            if not all(map(math.isfinite, last.values())):
-                raise _not_finite(f"after step {course.done}", last, None, recipe, saved)
-        if selection is not None:
-            selection.put_back()
-    return log
-
-
-def _weights(objective: Objective) -> dict[str, float]:
-    weights = {name: weight for name, weight in objective.weights.items() if weight}
-    if not weights:
-        raise ConfigError(
-            "At least one term of a loss must have a weight.",
-            received=", ".join(f"{name} 0" for name in objective.weights),
-            remedy="Give one of them a weight in the recipe, or name a teacher.",
+        learn(
+            objective,
+            recipe,
+            _Steps(objective, recipe, learner, optimiser, processes, weights),
+            course,
+            total_steps=total_steps,
+            stage=stage,
+            progress=progress,
+            keeper=keeper,
+            stop_after=stop_after,
+            watch=watch,
         )
-    return weights
+    return course.log
+
+
+class _Steps:
+    """Steps of a model and an optimiser that have been prepared."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        recipe: Training,
+        learner: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        processes: Alone,
+        weights: Mapping[str, float],
+    ) -> None:
+        self.share = processes.share
+        self._objective, self._recipe, self._weights = objective, recipe, weights
+        self._learner, self._optimiser, self._processes = learner, optimiser, processes
+        self._base_rates = [group["lr"] for group in optimiser.param_groups]
+
+    def randomness(self) -> Mapping[str, Tensor]:
+        return random_state(self._objective.model.device)
+
+    def accumulate(self, batches: list[MicroBatch]) -> tuple[dict[str, float], dict[str, float]]:
+        return _accumulate(self._learner, self._weights, batches, self._recipe, self._processes)
+
+    def clip(self) -> float:
+        return self._processes.clip(self._learner, self._recipe.max_grad_norm)
+
+    def update(self, factor: float) -> None:
+        for group, rate in zip(self._optimiser.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def refresh(self) -> None:
+        self._processes.refresh()
+
+    def judge(self, course: Course) -> None:
+        judge(self._objective, self._recipe, course.log, course.done, self._processes)
+
+    def look(self, course: Course, total_steps: int) -> bool:
+        return course.selection.look(course.log, course.done, total_steps, self._processes)
+
+    def finish(self) -> None:
+        for each in (self._objective.model, self._learner):
+            each.eval()
+
+    def check(self, batches: list[MicroBatch]) -> Mapping[str, float]:
+        with torch.no_grad():
+            return self.accumulate(batches)[0]
 
 
 def _ready(
@@ -220,16 +173,6 @@ def _ready(
     stand_in = next(objective.steps(0, slice(0, None, 1)))[0] if processes.in_step else None
     learner, optimiser = processes.prepare(_Learner(objective, stand_in), course.optimiser)
     return learner.train(), optimiser
-
-
-def parts(rows: Rows, share: slice, *, size: int) -> list[Rows]:
-    """One process's share of a step's rows, in parts of at most ``size``; as many parts in every process.
-
-    Where there are fewer rows than processes, some have none.
-    """
-    largest = -(-len(rows) // (share.step or 1))
-    own = rows[share]
-    return np.array_split(own, -(-largest // size)) if len(own) else []
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
@@ -280,8 +223,8 @@ def _accumulate(
     however the step's rows are split.
     """
     own: dict[str, float] = {name: sum(batch.counts[name] for batch in batches) for name in weights}
-    work = {name: sum(getattr(batch, name) for batch in batches) for name in _WORK}
-    totals = added(processes, {**own, **work}, [*weights, *_WORK])
+    work = {name: sum(getattr(batch, name) for batch in batches) for name in WORK}
+    totals = added(processes, {**own, **work}, [*weights, *WORK])
     counts = {name: max(1.0, totals[name]) for name in weights}
     scales = {name: weight / counts[name] for name, weight in weights.items()}
     sums: dict[str, Any] = defaultdict(float)
@@ -296,23 +239,7 @@ def _accumulate(
         for name, value in found.items():
             sums[name] = sums[name] + value.detach()
     means = {name: total / counts[name] for name, total in added(processes, sums, weights).items()}
-    return means, {name: totals[name] for name in _WORK}
-
-
-#: What a step's parts say of the work that is in them.
-_WORK = ("tokens", "flops")
-
-
-def _look(objective: Objective, recipe: Training, course: Course, total_steps: int, processes: Alone) -> bool:
-    """Judge, where it is time to; whether there is use in going on."""
-    step, every = course.done, getattr(recipe, "judge_every", None)
-    if every and (step % every == 0 or step == total_steps):
-        processes.refresh()
-        judge(objective, recipe, course.log, step, processes)
-    if course.selection is None or not course.selection.is_due(step, total_steps):
-        return True
-    processes.refresh()
-    return course.selection.look(course.log, step, total_steps, processes)
+    return means, {name: totals[name] for name in WORK}
 
 
 def judge(objective: Objective, recipe: Training, log: TrainingLog, step: int, processes: Alone) -> None:
@@ -358,30 +285,4 @@ def _optimiser(objective: Objective, recipe: Training, new_weights: Collection[s
         betas=recipe.adam_betas,
         eps=recipe.adam_eps,
         fused=True,
-    )
-
-
-def _triangle(recipe: Training, total_steps: int) -> Callable[[int], float]:
-    """Linear warm-up to the recipe's rate and linear decay to zero, which comes after the last step."""
-    warmup = round(recipe.warmup_share * total_steps)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return (total_steps - step) / max(1, total_steps - warmup)
-
-    return factor
-
-
-def _not_finite(
-    when: str, losses: Mapping[str, float], norm: float | None, recipe: Training, saved: Path | None
-) -> TrainingError:
-    listed = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-    kept = f"The last good checkpoint is {saved}" if saved else "No checkpoint was kept yet"
-    return TrainingError(
-        "Losses and gradients must stay finite.",
-        received=f"{when}: {listed}" + ("" if norm is None else f"; gradient norm {norm:.4g}"),
-        remedy=f"{kept}. Lower --learning-rate"
-        + ("" if recipe.precision == "fp32" else ", or add --precision fp32")
-        + ".",
     )

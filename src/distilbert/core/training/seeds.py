@@ -19,15 +19,15 @@ from distilbert.core.tasks.splitting import USUAL_SHARE, split
 from distilbert.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from distilbert.torch.finetune import Finetuner
-    from distilbert.torch.runs import Run
+    from distilbert.core.training.example_trainer import ExampleTrainer
+    from distilbert.core.training.runs import Run
 
 #: What a folder of seeds says of them.
 _SEEDS_FILE = "seeds.json"
 
 
 def run_seeds(
-    finetuner: "Finetuner",
+    finetuner: "ExampleTrainer",
     train: Table,
     *,
     out: str | Path,
@@ -150,7 +150,7 @@ def _begin(root: Path, noted: dict[str, Any], *, resume: bool, force: bool) -> N
 
 
 def _done(place: Path) -> "Run":
+    from distilbert.core.training.runs import Run
     from distilbert.core.training_log import TrainingLog
-    from distilbert.torch.runs import Run
 
     return Run(TrainingLog(), read_facts(place))

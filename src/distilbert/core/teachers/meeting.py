@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,18 +11,17 @@ from distilbert.core.data.sources import known_kind
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks.answering import Answerer, Opened
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
+from distilbert.core.tasks.outcome import told_alike
 from distilbert.core.tasks.sequence_classification import SequenceClassification
+from distilbert.core.tasks.task import Task
 from distilbert.core.tasks.whole_texts import refuse_single
 from distilbert.core.teachers.agreement import Answers, Told
 from distilbert.core.teachers.label_files import LabelFile
 from distilbert.core.teachers.targets import Asked, Teacher, Teaching, Unasked
 from distilbert.errors import ConfigError
-from distilbert.torch.evaluate import told_alike
-from distilbert.torch.foreign_tasks import open_as
-from distilbert.torch.predictor import Predictor
-from distilbert.torch.task_teachers import open_teacher
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,32 @@ class Taught:
     account: Mapping[str, Any] = field(default_factory=dict)
 
 
+class OpenTeacher(Protocol):
+    """Opens whoever teaches classes of single texts."""
+
+    def __call__(
+        self, teacher: str | Path | Teacher, *, labels: Sequence[str], device: str, precision: str
+    ) -> Teacher:
+        """The teacher that is meant."""
+
+
+class OpenAs(Protocol):
+    """Opens a fine-tuned model, to be asked what a task asks."""
+
+    def __call__(self, folder: str | Path, task: Task, *, device: str, precision: str) -> Opened:
+        """The model."""
+
+
 def taught(
     teacher: str | Path | Teacher | None,
-    pupil: Predictor,
+    pupil: Answerer,
     lots: list[Examples],
     judged: Examples | None,
     *,
     recipe: Finetuning,
     device: str,
+    open_teacher: OpenTeacher,
+    open_as: OpenAs,
     rehearsed: bool = False,
     progress: Progress = silent,
 ) -> Taught:
@@ -70,6 +87,7 @@ def taught(
         judged: what both are judged by.
         recipe: has the temperature.
         device: of a model.
+        open_teacher, open_as: the wing's, for those that are models.
         rehearsed: a teacher that is paid for is not asked.
         progress: told of every batch.
 
@@ -97,8 +115,8 @@ def taught(
             f"for {task.name}{' of pairs' * (classes and not task.single)}",
             remedy="Name a fine-tuned folder as the teacher.",
         )
-    judged = None if rehearsed else judged
-    return _by_model(teacher, pupil, lots, judged, recipe=recipe, device=device, progress=progress)
+    model = open_as(teacher, task, device=device, precision=recipe.precision)
+    return _by_model(model, pupil, lots, None if rehearsed else judged, recipe=recipe, progress=progress)
 
 
 def _file(teacher: str | Path | Teacher) -> LabelFile | None:
@@ -111,7 +129,7 @@ def _file(teacher: str | Path | Teacher) -> LabelFile | None:
 
 
 def _by_answers(
-    teacher: Teacher, pupil: Predictor, lots: list[Examples], judged: Examples | None, *, progress: Progress
+    teacher: Teacher, pupil: Answerer, lots: list[Examples], judged: Examples | None, *, progress: Progress
 ) -> Taught:
     """Answers of whoever says which classes texts are of: texts without one are not learnt from."""
     for lot in lots:
@@ -148,18 +166,16 @@ def _examples(lot: Examples, texts: Sequence[Asked]) -> Examples:
 
 
 def _by_model(
-    teacher: str | Path,
-    pupil: Predictor,
+    opened: Opened,
+    pupil: Answerer,
     lots: list[Examples],
     judged: Examples | None,
     *,
     recipe: Finetuning,
-    device: str,
     progress: Progress,
 ) -> Taught:
     """Answers of a model that was fine-tuned for the same task: it reads everything its own way."""
     task = pupil.task
-    opened = open_as(teacher, task, device=device, precision=recipe.precision)
     order = task.matching(opened.task)
     rows = [pupil.rows(lot) for lot in lots]
 

@@ -1,31 +1,34 @@
 """Looks at examples that are not learnt from, while a model learns to answer."""
 
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
-from torch import nn
 
 from distilbert.core.recipe import Finetuning
+from distilbert.core.tasks.answering import Answerer
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.metrics import lower_is_better
 from distilbert.core.tasks.sentence_embedding import judging
+from distilbert.core.training.selecting import Looks
 from distilbert.errors import CheckpointError, ConfigError, TrainingError
-from distilbert.torch.predictor import Predictor
-from distilbert.torch.selecting import Selection
 
 #: Is told of a look: its figures, by name.
 Hear = Callable[[Mapping[str, float]], None]
 
+Kind = TypeVar("Kind", bound=Looks)
+
 
 def looks_at(
     judged: Examples | None,
-    pupil: Predictor,
+    pupil: Answerer,
     recipe: Finetuning,
     *,
     items: int,
-    extra: nn.Module,
+    kind: Callable[..., Kind],
     told: Hear | None = None,
-) -> Selection | None:
+    **more: Any,
+) -> Kind | None:
     """The looks that a recipe asks for; None where there is nothing to look at, or nobody wants to.
 
     Args:
@@ -33,8 +36,9 @@ def looks_at(
         pupil: what learns, with its task and tokenizer.
         recipe: says how often, at how many, what decides, and when it is enough.
         items: that are learnt from in an epoch.
-        extra: what learns with the pupil's model.
+        kind: a wing's, that keeps the best weights.
         told: of every look.
+        **more: that the kind takes.
 
     Raises:
         ConfigError: what is to decide is no metric of the task.
@@ -73,12 +77,12 @@ def looks_at(
         return figures
 
     every = max(1, round(items / recipe.batch_size / recipe.looks_per_epoch))
-    return Selection(
+    return kind(
         pupil.model,
         judge,
         every,
         metric,
         lowest=lower_is_better(metric),
         patience=recipe.patience,
-        extra=extra,
+        **more,
     )

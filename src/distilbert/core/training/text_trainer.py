@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
+from typing import Any, ClassVar
 
 from distilbert.core.data.texts import Source
 from distilbert.core.progress import Progress
 from distilbert.core.recipe import LanguageModelling
-from distilbert.torch.device import pick_device
-from distilbert.torch.doctor import Finding
-from distilbert.torch.runs import Job, Plan, Run, complete, rehearse
+from distilbert.core.training.findings import Finding
+from distilbert.core.training.runs import Plan, Run, complete, rehearse
+from distilbert.core.training.wing import Job, Wing
 
 
 class TextTrainer:
@@ -18,9 +17,12 @@ class TextTrainer:
 
     Args:
         recipe: a ``LanguageModelling``, its name, or a file.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: as the wing names it.
         progress: told of every stage.
     """
+
+    #: That the job is of.
+    wing: ClassVar[Wing]
 
     def __init__(self, recipe: LanguageModelling | str | Path, device: str, progress: Progress) -> None:
         self.recipe = recipe if isinstance(recipe, LanguageModelling) else LanguageModelling.read(recipe)
@@ -58,6 +60,7 @@ class TextTrainer:
         """
         return complete(
             lambda device: self._prepare(texts, device),
+            wing=self.wing,
             recipe=self.recipe,
             device=self.device,
             out=out,
@@ -72,6 +75,7 @@ class TextTrainer:
         """What ``run`` would take; a few steps are run, and nothing is written."""
         return rehearse(
             lambda device: self._prepare(texts, device),
+            wing=self.wing,
             recipe=self.recipe,
             device=self.device,
             progress=self.progress,
@@ -79,7 +83,7 @@ class TextTrainer:
 
     def examine(self, texts: Source) -> Sequence[Finding]:
         """What is likely wrong with this run; nothing is trained, and nothing written."""
-        return self._prepare(texts, pick_device(self.device)).examine()
+        return self._prepare(texts, self.wing.alone(self.device).device).examine()
 
-    def _prepare(self, texts: Source, device: torch.device) -> Job:
+    def _prepare(self, texts: Source, device: Any) -> Job:
         raise NotImplementedError

@@ -1,12 +1,11 @@
 """What is likely wrong with a run of labelled examples, with a teacher or without."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from distilbert.core.data.readers import Span
 from distilbert.core.data.token_rows import Array, TokenRows, is_known
-from distilbert.core.recipe import Training
 from distilbert.core.tasks import chance
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.multiple_choice import MultipleChoice
@@ -15,8 +14,7 @@ from distilbert.core.tasks.regression import Regression
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.core.tasks.task import Task
 from distilbert.core.tasks.token_classification import TokenClassification
-from distilbert.torch.doctor import Finding, of_all, of_unknown
-from distilbert.torch.train import Objective
+from distilbert.core.training.findings import Finding, of_unknown
 
 #: Fewer answers say nothing about a teacher; of answers in contexts more are not needed.
 _FEW, _ENOUGH = 20, 500
@@ -25,7 +23,7 @@ _FEW, _ENOUGH = 20, 500
 _NAMED = 4
 
 #: What gives a loss of examples a gradient.
-_REMEDY = (
+REMEDY = (
     "Give a term of the loss a weight that this model and its data can lower, such as --label-weight, and "
     "let more of the model learn if some of it is frozen (--freeze none)."
 )
@@ -42,9 +40,8 @@ _SAID = {
 }
 
 
-def examine(
-    objective: Objective,
-    recipe: Training,
+def of_examples(
+    found: Iterable[Finding],
     *,
     task: Task,
     rows: TokenRows,
@@ -56,8 +53,7 @@ def examine(
     """What is likely wrong with a run that is about to start; nothing is changed.
 
     Args:
-        objective: what is to be learnt.
-        recipe: of the run.
+        found: of the model and its first step, as the wing sees them.
         task: of the model.
         rows: all items.
         unknown_id: of what the vocabulary does not have.
@@ -66,8 +62,7 @@ def examine(
         taught: a teacher's logits of each item, in the order of the task's labels.
     """
     unknown = sum(int(np.count_nonzero(ids == unknown_id)) for ids in rows.input_ids)
-    found = [*of_unknown(unknown, sum(map(len, rows.input_ids)))]
-    found += of_all(objective, recipe, {"the model": objective.model}, remedy=_REMEDY)
+    found = [*of_unknown(unknown, sum(map(len, rows.input_ids))), *found]
     if taught is not None:
         first = slice(0, len(labelled))
         found += of_teacher(task, labelled, targets[first], taught[first])

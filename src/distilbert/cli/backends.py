@@ -1,0 +1,65 @@
+"""Which framework a command computes with, and how it is started under the user's eyes."""
+
+import argparse
+import os
+from importlib import import_module
+from types import ModuleType
+
+from distilbert.cli.display import Display
+from distilbert.cli.entry import leaving_at_once
+from distilbert.core import rules
+from distilbert.errors import ConfigError
+
+#: The wings that train and answer, and what people call them.
+_NAMES = {"torch": "PyTorch", "jax": "JAX"}
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", choices=tuple(_NAMES), default="torch", help="what computes (%(default)s)"
+    )
+
+
+def job(args: argparse.Namespace, name: str) -> ModuleType:
+    """The file of this name in the wing that the flags ask for."""
+    return import_module(f"distilbert.{args.backend}.{name}")
+
+
+def refuse_other(args: argparse.Namespace, what: str) -> None:
+    """Refuse what PyTorch alone does.
+
+    Raises:
+        ConfigError: another framework is asked for.
+    """
+    if args.backend != "torch":
+        raise ConfigError(
+            f"{what} with PyTorch.", received=f"--backend {args.backend}", remedy="Leave --backend out."
+        )
+
+
+def start(args: argparse.Namespace, display: Display) -> None:
+    """Load a command's framework, which takes seconds."""
+    backend = getattr(args, "backend", "torch")
+    stage = f"start {_NAMES[backend]}"
+    display.progress(stage, 0, 1, {})
+    threads = None if args.threads is None else rules.integer(1, 1024)("--threads", args.threads)
+    if threads is not None and backend == "jax":
+        _keep_to(threads)
+    with leaving_at_once():
+        import_module(f"distilbert.{backend}")  # the error for its absence is a command to run
+    if threads is not None and backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+    display.progress(stage, 1, 1, {})
+
+
+def _keep_to(threads: int) -> None:
+    """Let this process have so many cores alone: JAX takes as many threads as there are, and asks nobody."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise ConfigError(
+            "JAX is held to some of the cores where the system can do so.",
+            received=f"--threads {threads}",
+            remedy="Leave --threads out.",
+        )
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
