@@ -332,3 +332,34 @@ def test_a_real_model_embeds_as_before(minilm: Path) -> None:
     true = distilbert.Embedder.open(minilm, device="cpu").encode(texts)
     assert np.abs(found - true).max() <= ATOL
     assert isinstance(engine, Engine)
+
+
+def test_the_first_batches_of_two_threads_do_not_wait_for_each_other(folders: Any) -> None:
+    """OpenVINO looks up numpy's types at a first batch; two threads that do so at once stop for good."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    code = f"""if True:
+        import os, sys, threading
+        import numpy as np
+        from distilbert.core.tasks.folders import TaskFolder
+        from distilbert.engine.model import Model
+        from distilbert.engine.runtimes.openvino import OpenVino
+
+        model = Model.of(TaskFolder.open({str(folders("sequence-classification"))!r}))
+        runtime = OpenVino.open(model, streams=2, threads=1)
+        feed = {{port.any_name: np.ones([1, 4], np.int64) for port in runtime.compiled.inputs}}
+        together = threading.Barrier(2)
+        sys.setswitchinterval(1e-6)
+
+        def run():
+            together.wait()
+            runtime.run(feed)
+
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        os._exit(any(thread.is_alive() for thread in threads))
+    """
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -52,6 +53,7 @@ class OpenVino:
 
     @classmethod
     def _ready(cls, compiled: Any, streams: int, precision: str) -> Self:
+        _know_types()
         opened = cls(compiled, streams, precision)
         for _ in range(streams):
             opened._free.put(compiled.create_infer_request())
@@ -65,6 +67,22 @@ class OpenVino:
             return [np.array(tensor.data) for tensor in request.output_tensors]
         finally:
             self._free.put(request)
+
+
+#: Held by whoever has OpenVINO look up its types.
+_LOOKING = Lock()
+
+
+def _know_types() -> None:
+    """Have OpenVINO look up numpy's types once, by one thread.
+
+    Two threads whose first batches do so at once wait for each other for good: the one holds what
+    guards the table and wants Python's lock, the other the reverse.
+    """
+    import openvino
+
+    with _LOOKING:
+        openvino.Type.f32.to_dtype()
 
 
 def read_graph(content: bytes) -> Any:
