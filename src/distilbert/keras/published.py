@@ -1,5 +1,6 @@
 """Published names that scripts and libraries around a model ask it for: what it is, its size."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -24,6 +25,37 @@ class Published(Composed, keras.Model):
         # Keras looks here for what a ``.keras`` file keeps, and follows names that lead back to the model
         # around in circles.
         return [name for name in super().__dir__() if name not in ("base_model", "encoder")]
+
+    @property
+    def _default_save_signature(self) -> None:
+        """None: TensorFlow would take the shapes that layers are built with for those of ids."""
+
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",  # noqa: A002  # Keras' name
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write what answers without this package and without Keras, as Keras' ``export``.
+
+        Args:
+            filepath: the folder, or the file, to write.
+            format: "tf_saved_model", or another of Keras'.
+            verbose: print what was written.
+            input_signature: of what a call is given; by default ``input_ids`` and ``attention_mask``, rows of
+                any number and length.
+            **kwargs: further arguments of Keras'.
+        """
+        if input_signature is None:
+            shape = (None,) * (3 if self.head is Head.MULTIPLE_CHOICE else 2)
+            names = ("input_ids", "attention_mask")
+            spec = {name: keras.InputSpec(shape=shape, dtype="int32", name=name) for name in names}
+            input_signature = [spec]
+        super().export(
+            str(filepath), format=format, verbose=verbose, input_signature=input_signature, **kwargs
+        )
 
     @property
     def config(self) -> EncoderConfig:
