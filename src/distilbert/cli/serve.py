@@ -12,6 +12,8 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,8 +87,6 @@ def run(args: argparse.Namespace, display: Display) -> int:
     if args.key_file is not None:
         said["keys"] = _keys(args.key_file)
     settings = Settings.of({**told.settings, **said, "computing": computing})
-    if not args.quiet:
-        _log()
     if settings.is_public and not settings.keys:
         display.say(f"Whoever reaches {settings.host} may ask: there is no --key-file.")
 
@@ -94,13 +94,14 @@ def run(args: argparse.Namespace, display: Display) -> int:
         told = ", ".join(f"{served.name} ({served.tasks[0]})" for served in models.loaded)
         display.say(f"Ready: {told}.")
 
-    stopped_by = serve(
-        places,
-        settings,
-        task=args.task or told.task,
-        on_listening=lambda address: display.say(f"Listening at {address}"),
-        on_ready=ready,
-    )
+    with nullcontext() if args.quiet else _told_on_stderr():
+        stopped_by = serve(
+            places,
+            settings,
+            task=args.task or told.task,
+            on_listening=lambda address: display.say(f"Listening at {address}"),
+            on_ready=ready,
+        )
     return 130 if stopped_by == signal.SIGINT else 0
 
 
@@ -136,11 +137,19 @@ def _keys(place: str) -> tuple[str, ...]:
     return keys
 
 
-def _log() -> None:
-    """Requests are told on stderr, a line of JSON each."""
+@contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """Requests are told on stderr, a line of JSON each, as long as there is a server."""
     own = logging.getLogger("distilbert.serve")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    before = own.level, own.propagate
     own.addHandler(handler)
     own.setLevel(logging.INFO)
     own.propagate = False
+    try:
+        yield
+    finally:
+        own.removeHandler(handler)
+        own.setLevel(before[0])
+        own.propagate = before[1]

@@ -3,7 +3,13 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+
+try:
+    import tensorflow as tf  # Keras itself may compute with another
+except ImportError:
+    from distilbert.errors import MissingExtraError
+
+    raise MissingExtraError.of("keras", wanted="A tensor of TensorFlow", missing="tensorflow") from None
 
 
 def as_tensor(array: "np.ndarray[Any, Any]") -> Any:
