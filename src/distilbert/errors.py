@@ -8,6 +8,7 @@ DistilBertError
 ├── TeacherError        a teacher on a server that does not answer              (OSError)
 ├── OutputError         a place that cannot be written                         (OSError)
 ├── TrainingError       a run that cannot go on                                (RuntimeError)
+├── WorkerError         a process that computed and has died                    (RuntimeError)
 └── MissingExtraError   a feature whose packages are not installed             (ImportError)
 
 Each message states the rule, what was received, and the remedy.
@@ -69,6 +70,10 @@ class OutputError(DistilBertError, OSError):
 
 class TrainingError(DistilBertError, RuntimeError):
     """A run that cannot go on."""
+
+
+class WorkerError(DistilBertError, RuntimeError):
+    """A process that computed and has died; another takes its place."""
 
 
 class MissingExtraError(DistilBertError, ImportError):

@@ -1,6 +1,8 @@
 """Under load: who is let in is answered rightly and in time, who is not hears so at once, nobody is lost."""
 
+import http.client
 import json
+import os
 import signal
 import socket
 import threading
@@ -213,6 +215,12 @@ def test_a_key_has_requests_of_its_own() -> None:
 # Whole processes.
 
 
+def children_of(process: int) -> set[int]:
+    """Processes that another has started and that are there."""
+    tasks = Path(f"/proc/{process}/task")
+    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+
+
 def test_sigterm_under_load_answers_all_that_was_let_in(folders: dict[str, Path]) -> None:
     with serve_process(str(folders["classes"]), f"names={folders['tags']}") as running:
         client = running.client.until_ready()
@@ -253,6 +261,77 @@ def test_sigterm_under_load_answers_all_that_was_let_in(folders: dict[str, Path]
             [line for line in lines if line["status"] == 200 and line["path"] == "/"]
         ) == statuses.count(200)
         assert not any("lives in new york" in line for line in running.said)
+
+
+def test_a_worker_that_is_killed_under_load_costs_nobody_more_than_an_error(folders: dict[str, Path]) -> None:
+    with serve_process(str(folders["classes"]), "--workers", "2", "--streams", "1") as running:
+        client = running.client.until_ready()
+        wanted = client.answer("/", GOOD)
+        seen: Counter[int] = Counter()
+        stopping = threading.Event()
+
+        def ask() -> None:
+            while not stopping.is_set():
+                reply = client.post("/", {"inputs": [TEXTS[4]] * 20})
+                seen[reply.status] += 1
+                if reply.status == 200:
+                    assert {one["label"]: one["score"] for one in reply.json()[19]} == {
+                        one["label"]: pytest.approx(one["score"], abs=1e-5) for one in wanted[0]
+                    }
+                else:
+                    assert reply.status == 424
+                    assert reply.json()["error_type"] == "Backend"
+                    assert "Traceback" not in reply.json()["error"]
+
+        with ThreadPoolExecutor(6) as threads:
+            asking = [threads.submit(ask) for _ in range(6)]
+            for killed in range(1, 4):
+                answered = seen[200]
+                until(lambda answered=answered: seen[200] > answered + 10)
+                os.kill(min(children_of(running.process.pid)), signal.SIGKILL)
+                until(
+                    lambda killed=killed: (
+                        f"workers_replaced {killed}.0" in client.get("/metrics").body.decode()
+                    )
+                )
+                until(lambda: "distilbert_workers 2.0" in client.get("/metrics").body.decode())
+                assert client.get("/health").status == 200
+            stopping.set()
+            for thread in asking:
+                thread.result(60)
+        assert seen.keys() <= {200, 424}
+        assert seen[424] <= 3 * 2  # of each, what it computed
+        workers = children_of(running.process.pid)
+        assert len(workers) == 2
+        assert running.stop() == 0
+        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))
+
+
+def test_a_server_that_is_killed_leaves_nobody_waiting(folders: dict[str, Path]) -> None:
+    with serve_process(str(folders["classes"]), "--workers", "1") as running:
+        client = running.client.until_ready()
+        workers = children_of(running.process.pid)
+        told: list[str] = []
+        answered: list[int] = []
+
+        def ask() -> None:
+            try:
+                while True:
+                    answered.append(client.post("/", {"inputs": [" ".join(TEXTS)] * 40}).status)
+            except (OSError, http.client.HTTPException) as error:
+                told.append(type(error).__name__)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answered) > 8)
+        running.process.kill()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert len(told) == 8
+        assert set(answered) == {200}
+        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))
 
 
 def test_a_folder_that_cannot_be_served_ends_the_server_with_a_sentence(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--streams", type=int, help="batches at once (one for each core)")
     group.add_argument("--threads", type=int, help="that share a batch")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="processes that compute each model (none but the server's)"
+    )
     parser.add_argument("--log-texts", action="store_true", default=None, help="log what is asked, too")
 
 
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace, display: Display) -> int:
         raise ConfigError(
             "A server must have a model.", received="none", remedy="Name a folder, or set HF_MODEL_ID."
         )
-    names = ("runtime", "streams", "threads")
+    names = ("runtime", "streams", "threads", "workers")
     computing = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     said = {name: value for name, value in vars(args).items() if value is not None}
     if args.key_file is not None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from distilbert.core import rules
 from distilbert.engine.model import Model
 from distilbert.engine.runtimes import open_runtime
+from distilbert.engine.runtimes.workers import Workers
 from distilbert.engine.scheduler import Scheduler
 from distilbert.engine.tally import Tally
 from distilbert.engine.waiting import Request, Row
@@ -28,6 +29,7 @@ class Computer(AbstractContextManager["Computer"]):
         streams: batches that are computed at once; None is one for each core.
         threads: that share a batch; None deals the cores out among the streams.
         budget: tokens that are computed together.
+        workers: processes that compute, each with its streams; None computes in the one that asks.
 
     Raises:
         CheckpointError: weights are missing or damaged.
@@ -44,11 +46,13 @@ class Computer(AbstractContextManager["Computer"]):
         streams: int | None = None,
         threads: int | None = None,
         budget: int = BUDGET,
+        workers: int | None = None,
     ) -> None:
         count = rules.optional(rules.integer(1))
         self._model, self._pad = model, pad_token_id
         self._runtime = runtime
         self._streams, self._threads = count("streams", streams), count("threads", threads)
+        self._workers = count("workers", workers)
         self._budget = rules.integer(1)("budget", budget)
         #: By process: a lock that was held when a process was forked would stay so in it.
         self._opening: dict[int, threading.Lock] = {}
@@ -63,6 +67,11 @@ class Computer(AbstractContextManager["Computer"]):
     def precision(self) -> str:
         """What it computes in: "fp32", "bf16", "int8" or "int8+bf16"."""
         return self._opened.precision
+
+    @property
+    def workers(self) -> Workers | None:
+        """The processes that compute, where these are others."""
+        return self._opened if isinstance(self._opened, Workers) else None
 
     def submit(self, rows: Sequence[Row], *, apart: bool = False) -> Request:
         """Have rows computed; the request gives, for each, what the model gives without padding.
@@ -89,8 +98,19 @@ class Computer(AbstractContextManager["Computer"]):
     def _open(self) -> None:
         #: What was computed so far, in this process.
         self.tally = Tally()
-        self._opened = open_runtime(self._model, self._runtime, streams=self._streams, threads=self._threads)
+        self._opened = open_runtime(
+            self._model,
+            self._runtime,
+            streams=self._streams,
+            threads=self._threads,
+            workers=self._workers,
+        )
         self._scheduler = Scheduler(
-            self._opened, self._model, pad_token_id=self._pad, budget=self._budget, tally=self.tally
+            self._opened,
+            self._model,
+            pad_token_id=self._pad,
+            budget=self._budget,
+            tally=self.tally,
+            on_end=None if self.workers is None else self.workers.close,
         )
         self._process = os.getpid()

@@ -63,8 +63,8 @@ class Engine(AbstractContextManager["Engine"]):
         opened: what the folder says of its model.
         on_long: what becomes of a text that is longer than the model reads: "window" reads it in windows
             and merges what is said of them, "truncate" cuts it and counts it, "error" refuses it.
-        **computing: ``runtime``, ``streams``, ``threads`` and ``budget`` of ``Computer``: ``streams=1``
-            answers one text as soon as can be, the default many texts.
+        **computing: ``runtime``, ``streams``, ``threads``, ``budget`` and ``workers`` of ``Computer``:
+            ``streams=1`` answers one text as soon as can be, the default many texts.
 
     Attributes:
         task: what the model was trained for.

@@ -3,13 +3,13 @@
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
 from distilbert.engine.model import Model
-from distilbert.engine.runtimes.runtime import Array, Runtime
+from distilbert.engine.runtimes.runtime import Array, Computing
 from distilbert.engine.tally import Tally
 from distilbert.engine.waiting import Queue, Request, Row, Waiting
 
@@ -23,10 +23,18 @@ class Scheduler:
         pad_token_id: stands behind shorter rows.
         budget: tokens of a group.
         tally: what is computed is added to it.
+        on_end: is called when nothing more will be asked of the runtime.
     """
 
     def __init__(
-        self, runtime: Runtime, model: Model, *, pad_token_id: int, budget: int, tally: Tally
+        self,
+        runtime: Computing,
+        model: Model,
+        *,
+        pad_token_id: int,
+        budget: int,
+        tally: Tally,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self._queue = Queue(budget=budget)
         work = _Work(runtime, model, pad_token_id, self._queue, tally)
@@ -37,7 +45,7 @@ class Scheduler:
         ]
         for thread in self._threads:
             thread.start()
-        self._end = weakref.finalize(self, _end, self._queue, self._threads, os.getpid())
+        self._end = weakref.finalize(self, _end, self._queue, self._threads, on_end, os.getpid())
 
     @property
     def waiting_tokens(self) -> int:
@@ -68,7 +76,7 @@ class Scheduler:
 
 @dataclass(frozen=True)
 class _Work:
-    runtime: Runtime
+    runtime: Computing
     model: Model
     pad_token_id: int
     queue: Queue
@@ -133,12 +141,19 @@ def _settle(request: Request, error: BaseException | None = None) -> None:
         pass  # cancelled meanwhile, or already failed
 
 
-def _end(queue: Queue, threads: Sequence[threading.Thread], process: int) -> None:
+def _end(
+    queue: Queue,
+    threads: Sequence[threading.Thread],
+    on_end: Callable[[], None] | None,
+    process: int,
+) -> None:
     if os.getpid() != process:  # a copy of the process, in which there are no such threads
         return
     for request in queue.clear():
         request.cancel()
     queue.close()
+    if on_end is not None:
+        on_end()
     for thread in threads:
         if thread is not threading.current_thread():
             thread.join()

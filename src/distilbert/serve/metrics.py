@@ -64,6 +64,16 @@ class Metrics:
         gauge("distilbert_waiting_tokens", "Of requests under way.", lambda: desk.admission.tokens)
         gauge("distilbert_tokens_per_second", "As measured of late.", lambda: desk.admission.speed or 0.0)
         gauge("te_queue_size", "Requests under way.", lambda: desk.admission.requests)
+
+        def processes(name: str) -> Any:
+            return lambda: sum(
+                getattr(served.main.workers, name)
+                for served in desk.models.loaded
+                if served.main.workers is not None
+            )
+
+        gauge("distilbert_workers", "Processes that compute.", processes("alive"))
+        gauge("distilbert_workers_replaced", "That have died.", processes("replaced"))
         gauge("distilbert_batches", "Calls of the runtime.", tallied("groups"))
         gauge("distilbert_batch_rows", "Rows in them.", tallied("rows"))
         gauge("distilbert_batch_tokens", "Tokens in them.", tallied("tokens"))

@@ -30,8 +30,8 @@ class Models:
 
     @property
     def ready(self) -> bool:
-        """Whether all models have answered once."""
-        return all(name in self._ready for name in self.places)
+        """Whether all models have answered once, and there is what computes them."""
+        return all(name in self._ready and self._ready[name].alive for name in self.places)
 
     @property
     def names(self) -> list[str]:

@@ -65,6 +65,12 @@ class Served:
         """What answers the first of its tasks; opened at once, the others when they are asked."""
         return self._main
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is what computes it: a process of its own may have died."""
+        workers = self._main.workers
+        return workers is None or workers.alive > 0
+
     def known(self, task: str) -> str:
         """A task that the model has, by its proper name.
 

@@ -51,7 +51,7 @@ class Settings:
         tls_certificate, tls_key: files with which it speaks TLS; none speaks plain HTTP.
         predict_route, health_route: of Vertex AI, beside the usual ones.
         log_texts: what is asked stands in the log.
-        computing: ``runtime``, ``streams``, ``threads`` and ``budget``, as ``Computer``.
+        computing: ``runtime``, ``streams``, ``threads``, ``budget`` and ``workers``, as ``Computer``.
 
     Raises:
         ConfigError: a value that cannot be.

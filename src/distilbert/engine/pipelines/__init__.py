@@ -63,7 +63,7 @@ def pipeline(task: str, model: str | Path, **settings: Any) -> Any:
         task: a name in ``TASKS``, or an alias.
         model: a BERT or DistilBERT with the task's head: a folder, or its name on a hub.
         **settings: what calls usually say, such as ``top_k`` or ``aggregation_strategy``; ``on_long`` as
-            ``Engine``; ``runtime``, ``streams``, ``threads`` and ``budget`` as ``Computer``.
+            ``Engine``; ``runtime``, ``streams``, ``threads``, ``budget`` and ``workers`` as ``Computer``.
 
     Raises:
         CheckpointError: the folder cannot be read, or has no such head.

@@ -20,6 +20,7 @@ from distilbert.engine.ahead import lots_of, through
 from distilbert.engine.computer import Computer
 from distilbert.engine.long_texts import check_on_long
 from distilbert.engine.model import Model
+from distilbert.engine.runtimes.workers import Workers
 from distilbert.engine.tally import Tally
 from distilbert.engine.waiting import Request, Row
 from distilbert.errors import CheckpointError, ConfigError, DataError
@@ -28,7 +29,7 @@ from distilbert.errors import CheckpointError, ConfigError, DataError
 _IDLE = ("batch_size", "num_workers", "padding")
 
 #: What belongs to the computing.
-_COMPUTING = ("runtime", "streams", "threads", "budget")
+_COMPUTING = ("runtime", "streams", "threads", "budget", "workers")
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         )
 
     @property
+    def folder(self) -> Path:
+        """Where its weights are."""
+        return self._model.folder
+
+    @property
     def runtime(self) -> str:
         """The name of what computes."""
         return self._computer.runtime
@@ -153,6 +159,11 @@ class Pipeline(AbstractContextManager["Pipeline"]):
     def precision(self) -> str:
         """What it computes in, as of an engine."""
         return self._computer.precision
+
+    @property
+    def workers(self) -> Workers | None:
+        """The processes that compute, where these are others."""
+        return self._computer.workers
 
     @property
     def tally(self) -> Tally:

@@ -7,7 +7,8 @@ from typing import Any
 from distilbert.core.machine import usable_cores
 from distilbert.engine.artefacts import find
 from distilbert.engine.model import Model
-from distilbert.engine.runtimes.runtime import Runtime
+from distilbert.engine.runtimes.runtime import Computing, Runtime
+from distilbert.engine.runtimes.workers import Workers
 from distilbert.errors import ConfigError, MissingExtraError
 
 #: By name: the class in the file of that name, the package that it needs, and the extra that installs it;
@@ -20,8 +21,13 @@ RUNTIMES = {
 
 
 def open_runtime(
-    model: Model, name: str = "auto", *, streams: int | None = None, threads: int | None = None
-) -> Runtime:
+    model: Model,
+    name: str = "auto",
+    *,
+    streams: int | None = None,
+    threads: int | None = None,
+    workers: int | None = None,
+) -> Computing:
     """A model, ready to compute.
 
     Args:
@@ -30,6 +36,7 @@ def open_runtime(
             the first that is installed.
         streams: batches that are computed at once; None is one for each core.
         threads: that share a batch; None deals the cores out among the streams.
+        workers: processes that compute, each with such streams; None computes in this one.
 
     Raises:
         CheckpointError: the weights are damaged.
@@ -42,6 +49,9 @@ def open_runtime(
             received=f"runtime={name!r:.40}",
             remedy="Choose auto.",
         )
+    if workers is not None:
+        streams, threads = shared_out(streams, threads, cores=max(1, usable_cores() // workers))
+        return Workers(model, name, workers=workers, streams=streams, threads=threads)
     kept = find(model) if name == "auto" else None
     if kept is not None:
         name = kept.runtime
@@ -71,8 +81,10 @@ def runtime_class(name: str) -> Any:
     return getattr(import_module(f"distilbert.engine.runtimes.{name}"), kind)
 
 
-def shared_out(streams: int | None = None, threads: int | None = None) -> tuple[int, int]:
+def shared_out(
+    streams: int | None = None, threads: int | None = None, *, cores: int | None = None
+) -> tuple[int, int]:
     """How many batches are computed at once, and how many threads share one; by the cores, if not said."""
-    cores = usable_cores()
+    cores = cores or usable_cores()
     streams = streams or max(1, cores // (threads or 1))
     return streams, threads or max(1, cores // streams)

@@ -14,13 +14,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 PRECISIONS = ("fp32", "bf16", "int8", "int8+bf16")
 
 
-class Runtime(Protocol):
+class Computing(Protocol):
     """A model that computes batches.
 
     ``streams`` is how many threads may call ``run`` at once with profit; any number may.
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str: ...
 
     @property
     def streams(self) -> int: ...
@@ -28,6 +29,20 @@ class Runtime(Protocol):
     @property
     def precision(self) -> str:
         """What it computes in: a name in ``PRECISIONS``."""
+
+    def run(self, feed: Mapping[str, Array]) -> Sequence[Array]:
+        """What the model gives, in the order and the shapes of its graph's outputs.
+
+        Args:
+            feed: ``input_ids`` and ``attention_mask``, of a BERT ``token_type_ids``: int64, [B, S]; where the
+                model is told what it is asked about, ``asked`` [B, M].
+        """
+
+
+class Runtime(Computing, Protocol):
+    """One that a library has, in this process."""
+
+    name: ClassVar[str]
 
     @classmethod
     def open(cls, model: Model, *, precision: str, streams: int, threads: int) -> Self:
@@ -43,11 +58,3 @@ class Runtime(Protocol):
     @classmethod
     def of_files(cls, folder: Path, *, precision: str, streams: int, threads: int) -> Self:
         """A graph that was written for this runtime, out of its folder; the arguments as of ``open``."""
-
-    def run(self, feed: Mapping[str, Array]) -> Sequence[Array]:
-        """What the model gives, in the order and the shapes of its graph's outputs.
-
-        Args:
-            feed: ``input_ids`` and ``attention_mask``, of a BERT ``token_type_ids``: int64, [B, S]; where the
-                model is told what it is asked about, ``asked`` [B, M].
-        """
