@@ -164,13 +164,13 @@ def student_config(teacher: EncoderConfig, *, layers: Sequence[int], **changes: 
     return DistilBertConfig(**{**fields, **changes})
 
 
-def draw(config: DistilBertConfig, rng: np.random.Generator) -> Arrays:
-    """The arrays of a masked language model at random: N(0, ``initializer_range``), zeros and ones.
+def draw(config: EncoderConfig, rng: np.random.Generator, head: Head = Head.MASKED_LM) -> Arrays:
+    """The arrays of a model with a head at random: N(0, ``initializer_range``), zeros and ones.
 
-    They are those of a new model of ``DistilBertForMaskedLM``, by another generator.
+    They are those of a new model of a wing's, by another generator.
     """
     arrays: Arrays = {}
-    for parameter in manifest(config, Head.MASKED_LM):
+    for parameter in manifest(config, head):
         if parameter.tied_to:
             continue
         if parameter.role in (Role.KERNEL, Role.EMBEDDING):

@@ -119,6 +119,7 @@ def shrink(
     init: Init | None = None,
     texts: Source = (),
     seed: int = 0,
+    new_head: bool = False,
     force: bool = False,
 ) -> DistilBertConfig:
     """Cut a student folder out of a teacher folder, without training.
@@ -131,7 +132,9 @@ def shrink(
             chooses as ``StudentShape.plan`` does.
         texts: the first of them show by which coordinates a narrower student is best cut; files or strings,
             as ``texts_of`` takes them.
-        seed: of a student that begins at random, and of the rows of tokens in place of texts.
+        seed: of a student that begins at random, of the rows of tokens in place of texts, and of a new head.
+        new_head: draw the masked-language-model head where the teacher has none, as a fine-tuned one: of its
+            student only the encoder is of use then.
         force: replace a model that stands at ``out``.
 
     Returns:
@@ -150,7 +153,12 @@ def shrink(
     shape = StudentShape(layers, take, dim, n_heads, hidden_dim, positions)
     plan = shape.plan(config, init=init)
     arrays, report = read_weights(teacher, manifest(config, Head.MASKED_LM), config)
-    require_language_model(teacher, report.missing, config)
+    if new_head and report.missing:
+        require_encoder(teacher, report.missing, config, Head.MASKED_LM)
+        drawn = draw(config, np.random.default_rng(seed))
+        arrays |= {key: drawn[key] for key in report.missing}
+    else:
+        require_language_model(teacher, report.missing, config)
     tokenizer = DistilBertTokenizerFast.from_pretrained(teacher)
     states = None
     if (
