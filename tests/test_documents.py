@@ -18,7 +18,7 @@ DOCUMENTS = (
     "docs/running.md", "docs/finetuning.md", "docs/evaluating.md", "docs/inference.md",
     "docs/jax.md",
     "docs/keras.md",
-    "docs/optimizing.md",
+    "docs/optimizing.md", "docs/compressing.md",
 )  # fmt: skip
 TASKS = sorted(path.name for path in (ROOT / "docs" / "tasks").glob("*.md") if path.name != "README.md")
 BLOCK = re.compile(r"```(sh|python|toml)\n(.*?)```", re.DOTALL)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from distilbert.compression.compressor import Compressor as Compressor
+    from distilbert.compression.proof import verify as verify
     from distilbert.core.auto import AutoConfig as AutoConfig
     from distilbert.core.auto import AutoTokenizer as AutoTokenizer
     from distilbert.core.config import BertConfig as BertConfig
@@ -92,6 +94,8 @@ _HOMES = {
     "BertForSequenceClassification": "torch.bert",
     "BertForTokenClassification": "torch.bert",
     "BertModel": "torch.bert",
+    "Compressor": "compression.compressor",
+    "verify": "compression.proof",
     "ChatTeacher": "core.teachers.chat",
     "DistilBertConfig": "core.config",
     "DistilBertError": "errors",

@@ -22,6 +22,7 @@ from distilbert import __version__
 from distilbert.cli import (
     ask,
     backends,
+    compress,
     convert,
     distill,
     doctor,
@@ -41,13 +42,14 @@ from distilbert.cli import (
     train_tokenizer,
     trim,
     tune,
+    verify,
 )
 from distilbert.cli.display import Display
 from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
-    quickstart, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate, optimize, predict,
-    embed, info, train_tokenizer, trim, convert, export, serve,
+    quickstart, compress, verify, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate,
+    optimize, predict, embed, info, train_tokenizer, trim, convert, export, serve,
 )  # fmt: skip
 
 #: Flags that a line on usage has room for.
@@ -70,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 stream.reconfigure(errors="backslashreplace")
         words = managed.expanded(sys.argv[1:] if arguments is None else arguments)
         args = parser().parse_args(words)
+        args.words = words
         logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
         # Of several processes, as torchrun starts them, the first is heard.
         heard = os.environ.get("RANK", "0") == "0"
