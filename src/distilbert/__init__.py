@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distilbert.core.conversion import convert as convert
     from distilbert.core.data.packing import PackedBatch as PackedBatch
     from distilbert.core.data.packing import pack as pack
+    from distilbert.core.packages import package as package
     from distilbert.core.recipe import Finetuning as Finetuning
     from distilbert.core.recipe import LanguageModelling as LanguageModelling
     from distilbert.core.surgery import shrink as shrink
@@ -127,6 +128,7 @@ _HOMES = {
     "label": "torch.labelling",
     "load": "engine.engine",
     "pack": "core.data.packing",
+    "package": "core.packages",
     "pipeline": "engine.pipelines",
     "read_examples": "core.tasks.reading",
     "answer_file": "engine.answer_files",

@@ -55,9 +55,10 @@ def test_every_flag_and_route_of_the_page_is_there(served: dict[str, Path]) -> N
     from distilbert.cli.main import parser
     from distilbert.serve.app import application
 
-    serve = parser()._subparsers._group_actions[0].choices["serve"].format_help()
+    commands = parser()._subparsers._group_actions[0].choices
+    told = commands["serve"].format_help() + commands["package"].format_help()
     flags = set(re.findall(r"--[a-z][\w-]+", PAGE))
-    assert not [flag for flag in flags if flag not in serve]
+    assert not [flag for flag in flags if flag not in told]
     paths = application(served).openapi()["paths"]
     told = re.findall(r"`(?:POST |GET )?(/[\w/{}:]+)`", PAGE)
     unknown = {

@@ -34,6 +34,7 @@ from distilbert.cli import (
     label,
     managed,
     optimize,
+    package,
     predict,
     pretrain,
     quickstart,
@@ -49,7 +50,7 @@ from distilbert.errors import DistilBertError, TrainingError
 
 _COMMANDS = (
     quickstart, compress, verify, pretrain, doctor, ask, distill, shrink, finetune, tune, label, evaluate,
-    optimize, predict, embed, info, train_tokenizer, trim, convert, export, serve,
+    optimize, predict, embed, info, train_tokenizer, trim, convert, export, package, serve,
 )  # fmt: skip
 
 #: Flags that a line on usage has room for.
