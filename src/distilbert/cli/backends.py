@@ -11,7 +11,7 @@ from distilbert.core import rules
 from distilbert.errors import ConfigError
 
 #: The wings that train and answer, and what people call them.
-_NAMES = {"torch": "PyTorch", "jax": "JAX"}
+_NAMES = {"torch": "PyTorch", "jax": "JAX", "keras": "Keras"}
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +45,19 @@ def start(args: argparse.Namespace, display: Display) -> None:
     threads = None if args.threads is None else rules.integer(1, 1024)("--threads", args.threads)
     if threads is not None and backend == "jax":
         _keep_to(threads)
+    if backend == "keras":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # to it the lack of a GPU is an error
     with leaving_at_once():
         import_module(f"distilbert.{backend}")  # the error for its absence is a command to run
     if threads is not None and backend == "torch":
         import torch
 
         torch.set_num_threads(threads)
+    if threads is not None and backend == "keras":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     display.progress(stage, 1, 1, {})
 
 

@@ -17,7 +17,7 @@ from flax import nnx
 from distilbert.core.config import IGNORED_LABEL, BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array as Numbers
-from distilbert.core.data.token_rows import Indices, TokenRows
+from distilbert.core.data.token_rows import Indices, TokenRows, by_item
 from distilbert.core.parameters import Head
 from distilbert.core.progress import Progress, silent
 from distilbert.core.tasks.answering import cut
@@ -98,21 +98,12 @@ def batch_of(rows: TokenRows, items: Indices, model: Any, pad: int, *, most: int
     shape: tuple[int, ...] = (count, length)
     if sizes is not None:
         shape = (count, int(sizes.max()), length)
-        starts = np.cumsum(sizes) - sizes
-        given = {name: _items(array, starts, sizes, fills[name]) for name, array in given.items()}
+        given = {name: by_item(array, sizes, fills[name]) for name, array in given.items()}
         given["sizes"], fills["sizes"] = sizes, 0
     return {
         name: filled(array.astype(np.int32), shape[: array.ndim], fills[name])
         for name, array in given.items()
     }
-
-
-def _items(rows: Numbers, starts: Numbers, sizes: Numbers, fill: int) -> Numbers:
-    """Rows [rows, S] as [items, choices, S]."""
-    found = np.full((len(sizes), int(sizes.max()), rows.shape[1]), fill, rows.dtype)
-    for i, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        found[i, :size] = rows[start : start + size]
-    return found
 
 
 def rows_for(count: int, most: int) -> int:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +14,7 @@ from distilbert.core.recipe import Training
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.training import runs
 from distilbert.core.training.course import Keeper, Watch, unwatched
-from distilbert.core.training.wing import Job
+from distilbert.core.training.wing import Alone, Job
 from distilbert.core.training_log import TrainingLog
 from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
@@ -25,28 +24,12 @@ from distilbert.jax.selecting import Selection
 from distilbert.jax.train import judge, train
 
 
-@dataclass(frozen=True)
-class _Alone:
-    """This process, and no other."""
-
-    device: Any
-    count: int = 1
-    rank: int = 0
-    is_first: bool = True
-
-    def agreed(self, number: int) -> int:
-        return number
-
-    def wait(self) -> None:
-        pass
-
-
 class _Jax:
     """JAX, as a run asks it."""
 
     facts: Mapping[str, Any] = MappingProxyType({"backend": "jax"})
 
-    def group(self, device: str) -> _Alone:
+    def group(self, device: str) -> Alone:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError(
                 "A run in JAX is one process.",
@@ -55,8 +38,8 @@ class _Jax:
             )
         return self.alone(device)
 
-    def alone(self, device: str) -> _Alone:
-        return _Alone(pick_device(device))
+    def alone(self, device: str) -> Alone:
+        return Alone(pick_device(device))
 
     def seeded(self, seed: int) -> AbstractContextManager[None]:
         return nullcontext()  # keys are made of the recipe's seed where they are used
@@ -74,7 +57,7 @@ class _Jax:
         copies: Copies,
         save: Callable[[Path, Mapping[str, Any]], None],
         facts: Mapping[str, Any],
-        group: _Alone,
+        group: Alone,
     ) -> RunKeeper:
         return RunKeeper(copies, save, facts)
 
@@ -86,7 +69,7 @@ class _Jax:
         )
 
     def tracked(
-        self, kind: str | None, out: str | Path, settings: Mapping[str, Any], group: _Alone
+        self, kind: str | None, out: str | Path, settings: Mapping[str, Any], group: Alone
     ) -> AbstractContextManager[Watch]:
         return nullcontext(unwatched)
 
@@ -94,7 +77,7 @@ class _Jax:
         self,
         job: Job,
         recipe: Training,
-        group: _Alone,
+        group: Alone,
         *,
         total_steps: int,
         stage: str,
@@ -118,7 +101,7 @@ class _Jax:
             selection=selection,
         )
 
-    def judge(self, objective: Any, recipe: Training, group: _Alone) -> None:
+    def judge(self, objective: Any, recipe: Training, group: Alone) -> None:
         judge(objective, TrainingLog(), 0)
 
     @contextmanager

@@ -1,5 +1,11 @@
-"""What an answer costs: the mean losses of the heads, in fp32 at least."""
+"""What an answer costs.
 
+The losses of training runs are sums over rows; whoever sums them up divides once, by the count of all
+rows of an optimiser step, so that no row weighs more for standing in a small batch. Each is given in
+plain numpy in ``core/reference.py``. Those of heads that are called with labels are means.
+"""
+
+import math
 from typing import Any
 
 import keras
@@ -10,6 +16,67 @@ from distilbert.core.config import IGNORED_LABEL, EncoderConfig
 from distilbert.keras.modules import Tensor
 from distilbert.keras.recording import kind
 from distilbert.keras.true_answers import check_classes, check_labels, check_limits
+
+
+def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor, weights_C: Any = None) -> Tensor:
+    """Negative log-likelihood of the labels, each times its label's weight, summed over the rows.
+
+    Rows whose label is ``IGNORED_LABEL`` are not counted.
+    """
+    counted_T = ops.not_equal(labels_T, IGNORED_LABEL)
+    labels_T = ops.where(counted_T, labels_T, ops.zeros_like(labels_T))
+    logs_T = _picked(ops.log_softmax(_at_least_fp32(logits_TC)), labels_T)
+    if weights_C is not None:
+        logs_T = logs_T * ops.take(ops.convert_to_tensor(weights_C, logs_T.dtype), labels_T)
+    return -ops.sum(ops.where(counted_T, logs_T, ops.zeros_like(logs_T)))
+
+
+def known_distribution_sum(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of the student from the teacher at a temperature, times its square, over the last axis of
+    [..., C], where the teacher's is known, summed.
+
+    Hinton et al. 2015, section 2: the square keeps the gradient's size the same at every temperature. A logit
+    of the teacher that is not a number belongs to none of the answers; a whole axis of such is not counted.
+    """
+    known = ops.isfinite(teacher)
+    # An axis without anything known is taken whole, as nothing would be left of it, and then not counted.
+    taken = ops.logical_or(known, ops.logical_not(ops.any(known, axis=-1, keepdims=True)))
+    student, teacher = _at_least_fp32(student), _at_least_fp32(teacher)
+    nothing = ops.zeros_like(student)
+    others = ops.where(taken, nothing, ops.full_like(student, -math.inf))
+    own = _logs(ops.where(taken, student, others), temperature)
+    told = _logs(ops.where(known, teacher, others), temperature)
+    own, told = ops.where(known, own, nothing), ops.where(known, told, nothing)
+    return temperature**2 * ops.sum(ops.where(known, ops.exp(told), nothing) * (told - own))
+
+
+def binary_sum(logits_BC: Tensor, truth_BC: Tensor, weights_C: Any = None) -> Tensor:
+    """Negative log-likelihood of labels that may be true together, each row's mean, summed over the rows.
+
+    A label that is true counts its weight, one that is not counts once. What is not a number in
+    ``truth_BC`` is not known, and not counted.
+    """
+    logits_BC = _at_least_fp32(logits_BC)
+    known, nothing = ops.isfinite(truth_BC), ops.zeros_like(logits_BC)
+    truth = ops.where(known, ops.cast(truth_BC, logits_BC.dtype), nothing)
+    weights = 1.0 if weights_C is None else ops.convert_to_tensor(weights_C, logits_BC.dtype)
+    return ops.sum(ops.mean(ops.where(known, _binary(logits_BC, truth, weights), nothing), axis=-1))
+
+
+def binary_divergence_sum(student_BC: Tensor, teacher_BC: Tensor, *, temperature: float) -> Tensor:
+    """``known_distribution_sum`` of each label's truth and untruth, each row's mean, summed over the rows."""
+    # A logit is that of truth beside untruth's 0; zero times what is no number is none either.
+    student = ops.stack([student_BC, ops.zeros_like(student_BC)], axis=-1)
+    teacher = ops.stack([teacher_BC, 0.0 * teacher_BC], axis=-1)
+    return known_distribution_sum(student, teacher, temperature=temperature) / student_BC.shape[-1]
+
+
+def square_sum(values_B1: Tensor, truth_B1: Tensor) -> Tensor:
+    """Squared differences, summed over the rows; what is not a number in the truth is not counted."""
+    values_B1 = _at_least_fp32(values_B1)
+    known, nothing = ops.isfinite(truth_B1), ops.zeros_like(values_B1)
+    truth = ops.where(known, ops.cast(truth_B1, values_B1.dtype), nothing)
+    return ops.sum(ops.square(ops.where(known, values_B1 - truth, nothing)))
 
 
 def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -79,7 +146,7 @@ def classification_loss(logits_BC: Tensor, labels: Any, config: EncoderConfig) -
     truth = ops.cast(truth, logits_BC.dtype)
     if asked == "regression":
         return ops.mean(ops.square(logits_BC - truth))
-    return -ops.mean(truth * ops.log_sigmoid(logits_BC) + (1 - truth) * ops.log_sigmoid(-logits_BC))
+    return ops.mean(_binary(logits_BC, truth))
 
 
 def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, what: str) -> Tensor:
@@ -93,9 +160,17 @@ def _mean_likelihood(logits_TC: Tensor, labels_T: Tensor, what: str) -> Tensor:
     return -told / ops.cast(ops.maximum(count, 1), logs_T.dtype)
 
 
+def _binary(logits: Tensor, truth: Tensor, weights: Any = 1.0) -> Tensor:
+    return -(weights * truth * ops.log_sigmoid(logits) + (1 - truth) * ops.log_sigmoid(-logits))
+
+
 def _picked(x_TC: Tensor, numbers_T: Tensor) -> Tensor:
     """Of each row, the number at one place."""
     return ops.take_along_axis(x_TC, numbers_T[:, None], axis=1)[:, 0]
+
+
+def _logs(logits: Tensor, temperature: float) -> Tensor:
+    return ops.log_softmax(_at_least_fp32(logits) / temperature)
 
 
 def _at_least_fp32(x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -199,11 +200,12 @@ class PreTrainedModel(Fitted, Publishable):
             model._draw(set(report.drawn_anew))
         return (model, report) if output_loading_info else model
 
-    def _fill(self, source: Weights, name: str, *, ignore_mismatched: bool = False) -> LoadReport:
-        """Take what a file holds of the parameters; the others keep what they have."""
-        found, report = match(
-            source, self.manifest, self.config, source=name, ignore_mismatched=ignore_mismatched
-        )
+    def _fill(
+        self, source: Weights, name: str, *, ignore_mismatched: bool = False, skip: Collection[str] = ()
+    ) -> LoadReport:
+        """Take what a file holds of the parameters, but of those to skip; the others keep what they have."""
+        wanted = tuple(parameter for parameter in self.manifest if parameter.key not in skip)
+        found, report = match(source, wanted, self.config, source=name, ignore_mismatched=ignore_mismatched)
         own, cast = places(self.manifest), {}
         for key, called in found.items():
             array, held = source[called], variable(self, own[key])
@@ -211,6 +213,20 @@ class PreTrainedModel(Fitted, Publishable):
             if array.dtype.name != held.dtype:
                 cast[key] = array.dtype.name
         return replace(report, cast=cast)
+
+    @contextmanager
+    def computing_in(self, policy: Policy) -> Iterator[None]:
+        """Inside, the model computes by another policy, over the same parameters."""
+        layers = list(self._flatten_layers(include_self=True, recursive=True))
+        before = [layer.dtype_policy for layer in layers]
+        chosen = chosen_policy(policy)
+        try:
+            for layer in layers:
+                layer.dtype_policy = chosen
+            yield
+        finally:
+            for layer, own in zip(layers, before, strict=True):
+                layer.dtype_policy = own
 
     def load(self, folder: str | Path) -> LoadReport:
         """Take the folder's weights; those that are missing keep what they have."""

@@ -109,6 +109,20 @@ def stacked(arrays: Sequence[Array]) -> Array:
     return out
 
 
+def by_item(rows: Array, sizes: Array, fill: int) -> Array:
+    """Rows [rows, S] of items, one after the other, as [items, most rows of an item, S].
+
+    Args:
+        rows: of all items.
+        sizes: how many each item has, [items].
+        fill: stands where an item has fewer.
+    """
+    found = np.full((len(sizes), int(sizes.max()), rows.shape[1]), fill, rows.dtype)
+    for i, (start, size) in enumerate(zip(np.cumsum(sizes) - sizes, sizes, strict=True)):
+        found[i, :size] = rows[start : start + size]
+    return found
+
+
 def is_known(array: Array) -> Array:
     """Where something is said, in an array as ``stacked`` makes them."""
     return array != IGNORED_LABEL if np.issubdtype(array.dtype, np.integer) else np.isfinite(array)

@@ -68,6 +68,22 @@ class Group(Protocol):
         """Until all others are here."""
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A group of this process, and no other."""
+
+    device: Any
+    count: int = 1
+    rank: int = 0
+    is_first: bool = True
+
+    def agreed(self, number: int) -> int:
+        return number
+
+    def wait(self) -> None:
+        pass
+
+
 class Wing(Protocol):
     """What of a run is a wing's own."""
 
