@@ -60,13 +60,18 @@ class Fused(Plain):
         if query:
             # Attention proper has as many queries as keys.
             asked = self.product(query, weights.q_lin, f"{name}.query")
-            both = np.concatenate([part.weight.T for part in parts[1:]], axis=1)
-            product = nodes.add("MatMul", x, nodes.array(both, f"{name}.kv.weight"))
-            keys, values = nodes.add("Split", product, axis=-1, outputs=2)
+            both = SimpleNamespace(weight=np.concatenate([part.weight for part in parts[1:]]))
+            keys, values = nodes.add("Split", self.product(x, both, f"{name}.kv"), axis=-1, outputs=2)
             return nodes.add("MultiHeadAttention", asked, keys, values, bias, mask, **shared)
-        merged = nodes.array(np.concatenate([part.weight.T for part in parts], axis=1), f"{name}.qkv.weight")
-        sizes = [heads * width] * 3
-        return nodes.add("Attention", x, merged, bias, mask, qkv_hidden_sizes=sizes, **shared)
+        merged = np.concatenate([part.weight.T for part in parts], axis=1)
+        return self._attention(x, merged, bias, mask, f"{name}.qkv", [heads * width] * 3, **shared)
+
+    def _attention(
+        self, x: str, merged: Any, bias: str, mask: str, name: str, sizes: list[int], **shared: Any
+    ) -> Any:
+        """Attention proper, with its products; the kernel is that of queries, keys and values."""
+        weight = self.nodes.array(merged, f"{name}.weight")
+        return self.nodes.add("Attention", x, weight, bias, mask, qkv_hidden_sizes=sizes, **shared)
 
     def add_and_norm(self, x: str, skip: str, bias: Any, norm: SimpleNamespace, name: str) -> str:
         nodes = self.nodes

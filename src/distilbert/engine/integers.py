@@ -14,7 +14,7 @@ import numpy as np
 from distilbert.engine.fused import Fused
 from distilbert.engine.nodes import HEAD, Nodes
 from distilbert.engine.onnx_file import FLOAT, MICROSOFT, Array
-from distilbert.engine.plain import MASKED, Plain
+from distilbert.engine.plain import Plain
 
 #: The largest whole number of a weight: of processors that add products of 8 bits up in 32, and of others,
 #: whose sums of two products would not fit 16.
@@ -42,32 +42,14 @@ class Integers(Fused):
             return super().embed(input_ids, token_type_ids, table)
         return _embedded(self, input_ids, token_type_ids, table)
 
-    def attend(
-        self,
-        x: str,
-        mask: str,
-        weights: SimpleNamespace,
-        name: str,
-        *,
-        heads: int,
-        width: int,
-        query: str = "",
-    ) -> str:
+    def _attention(
+        self, x: str, merged: Array, bias: str, mask: str, name: str, sizes: list[int], **shared: Any
+    ) -> Any:
         if self.nodes.part in self._exact:
-            return super().attend(x, mask, weights, name, heads=heads, width=width, query=query)
-        nodes = self.nodes
-        parts = [weights.q_lin, weights.k_lin, weights.v_lin]
-        bias = nodes.array(np.concatenate([part.bias for part in parts]), f"{name}.qkv.bias")
-        shared: dict[str, Any] = {"domain": MICROSOFT, "num_heads": heads, "mask_filter_value": MASKED}
-        if query:
-            asked = self._product(query, weights.q_lin.weight.T, f"{name}.query")
-            both = np.concatenate([part.weight.T for part in parts[1:]], axis=1)
-            keys, values = nodes.add("Split", self._product(x, both, f"{name}.kv"), axis=-1, outputs=2)
-            return nodes.add("MultiHeadAttention", asked, keys, values, bias, mask, **shared)
-        merged = np.concatenate([part.weight.T for part in parts], axis=1)
-        weight, scale, zero = self._weight(merged, f"{name}.qkv")
-        given, given_scale, given_zero = nodes.add("DynamicQuantizeLinear", x, outputs=3)
-        return nodes.add(
+            return super()._attention(x, merged, bias, mask, name, sizes, **shared)
+        weight, scale, zero = self._weight(merged, name)
+        given, given_scale, given_zero = self.nodes.add("DynamicQuantizeLinear", x, outputs=3)
+        return self.nodes.add(
             "QAttention", given, weight, bias, given_scale, scale, mask, given_zero, zero, **shared
         )
 
@@ -105,7 +87,8 @@ def _embedded(form: Plain, input_ids: str, token_type_ids: str | None, table: Si
     add, nodes = form.nodes.add, form.nodes
     # A scale for each word: one for all would have to fit the largest.
     whole, scale = whole_numbers(table.word_embeddings.weight.T, MOST)
-    words = add("Cast", add("Gather", nodes.array(whole.T, "words", dtype=np.int8), input_ids), to=FLOAT)
+    table8 = nodes.array(whole.T, "words.whole", dtype=np.int8)
+    words = add("Cast", add("Gather", table8, input_ids), to=FLOAT)
     scales = add("Gather", nodes.array(scale[:, None], "words.scale"), input_ids)
     return form.embedded(add("Mul", words, scales), input_ids, token_type_ids, table)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,7 @@ def tried(way: Way, gate: Gate, telling: Gate, opened: Callable[[Candidate], Run
         candidate = way.make(exact)
         runtime = opened(candidate)
         trial = Trial(way.runtime, way.precision, exact)
-        return Tried(
-            Trial(way.runtime, way.precision, exact, gate.verdict(runtime, trial.name)), candidate, runtime
-        )
+        return Tried(replace(trial, verdict=gate.verdict(runtime, trial.name)), candidate, runtime)
 
     first = at(())
     yield first

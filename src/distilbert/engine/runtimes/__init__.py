@@ -60,12 +60,10 @@ def open_runtime(
     streams, threads = shared_out(streams, threads)
     made, ways = runtime_class(name), {"streams": streams, "threads": threads}
     opened: Runtime
-    if kept is None:
-        opened = made.open(model, precision="fp32", **ways)
-    elif not kept.files:
-        opened = made.open(model, precision=kept.precision, **ways)
-    else:
+    if kept is not None and kept.files:
         opened = made.of_files(kept.folder, precision=kept.precision, **ways)
+    else:
+        opened = made.open(model, precision="fp32" if kept is None else kept.precision, **ways)
     return opened
 
 
