@@ -102,9 +102,34 @@ def test_predict_reads_standard_input_and_pipes_on(here: Path) -> None:
     assert b"Traceback" not in refused.stderr
 
 
-def test_cut_texts_are_counted_aloud(here: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["predict", "--model", "classifier", "ball " * 40, "ball"]) == 0
-    assert "1 texts were longer than 32 tokens" in capsys.readouterr().err
+def test_long_texts_are_counted_aloud(here: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ["predict", "--model", "classifier", "ball " * 40, "ball"]
+    for flags, what in (
+        ([], "read in windows"),
+        (["--on-long", "truncate"], "cut to that"),
+        (["--backend", "torch"], "cut to that"),
+        (["--backend", "torch", "--on-long", "truncate"], "cut to that"),
+    ):
+        assert main([*command, *flags]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"1 texts were longer than 32 tokens and were {what}." in said
+    assert main([*command, "--on-long", "error"]) == 2
+    assert "at most 32 tokens" in " ".join(capsys.readouterr().err.split())
+
+
+def test_predict_loads_no_framework(here: Path) -> None:
+    code = (
+        "import sys; from distilbert.cli.main import main; "
+        "main(['predict', '--model', 'classifier', 'soup', '--quiet', *sys.argv[1:]]); "
+        "print('torch' in sys.modules)"
+    )
+    for flags, loaded in (([], "False"), (["--device", "cpu"], "False"), (["--backend", "torch"], "True")):
+        said = subprocess.run(
+            [sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True
+        )
+        answer, last = said.stdout.splitlines()
+        assert answer.split("\t")[0] == "food"
+        assert last == loaded
 
 
 def test_evaluate_and_info(here: Path, capsys: pytest.CaptureFixture) -> None:
@@ -309,6 +334,14 @@ REFUSED = {
     ),
     "no such seed": ("evaluate --model classifier --data test.csv --seed -1", "seed must be a whole number"),
     "no threads": ("predict --model classifier x --threads 0", "--threads must be a whole number"),
+    "a runtime of a framework": (
+        "predict --model classifier x --backend torch --runtime onnx",
+        "Received: --backend torch, --runtime onnx. Leave --backend out.",
+    ),
+    "windows of a framework": (
+        "predict --model classifier x --device cuda --on-long window",
+        "Received: --device cuda, --on-long window. Leave --device out.",
+    ),
     "a device that computes nothing": ("predict --model classifier x --device meta", "computes nothing here"),
     "too wide": ("predict --model wide x", "should be [3, 1000000]"),
     "too many words": ("predict --model wordy x", "[1000000000, "),

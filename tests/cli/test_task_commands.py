@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answers import close
 from safetensors.numpy import load_file, save_file
 from small_files import write_teacher
 from task_files import KINDS, asked, pairs, write_rows
@@ -63,6 +64,27 @@ def test_a_folder_needs_nothing_else(kind: str, here: Path, capsys: pytest.Captu
     assert len(answers) == 40
     assert main(["predict", "--model", kind, "--file", f"{kind}.jsonl", "--quiet"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 40
+
+
+@pytest.mark.parametrize("kind", JUDGED)
+def test_an_engine_predicts_what_a_framework_does(
+    kind: str, here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """With whatever was fitted after training: a temperature, thresholds."""
+    shutil.copytree(here / kind, here / "fitted")
+    plain = json.loads((here / "fitted" / "distilbert.json").read_text())
+    if kind in ("pairs", "several", "asked"):
+        fitted = calibrate(here / "fitted", read_examples(here / f"{kind}.jsonl"))
+        assert fitted != plain.get("calibration")
+    command = ["predict", "--model", "fitted", "--file", f"{kind}.jsonl", "--quiet", "--json"]
+    told = []
+    for flags in (["--backend", "torch"], [], ["--runtime", "torch"], ["--model", kind]):
+        assert main([*command, *flags]) == 0
+        told.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    assert close(told[1], told[0])
+    assert close(told[2], told[0])
+    # Without what was fitted the answers are others.
+    assert close(told[3], told[0]) is (kind not in ("pairs", "several", "asked"))
 
 
 def test_columns_by_flag_and_rows_as_words(here: Path, capsys: pytest.CaptureFixture) -> None:

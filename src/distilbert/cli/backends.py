@@ -11,18 +11,32 @@ from distilbert.core import rules
 from distilbert.errors import ConfigError
 
 #: The wings that train and answer, and what people call them.
-_NAMES = {"torch": "PyTorch", "jax": "JAX", "keras": "Keras"}
+NAMES = {"torch": "PyTorch", "jax": "JAX", "keras": "Keras"}
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--backend", choices=tuple(_NAMES), default="torch", help="what computes (%(default)s)"
+        "--backend", choices=tuple(NAMES), default="torch", help="what computes (%(default)s)"
     )
+
+
+def asked_for(args: argparse.Namespace) -> str:
+    """The wing that the flags ask for: PyTorch's, unless they say another."""
+    return getattr(args, "backend", None) or "torch"
 
 
 def job(args: argparse.Namespace, name: str) -> ModuleType:
     """The file of this name in the wing that the flags ask for."""
-    return import_module(f"distilbert.{args.backend}.{name}")
+    return import_module(f"distilbert.{asked_for(args)}.{name}")
+
+
+def threads(args: argparse.Namespace) -> int | None:
+    """Cores to use; None for all.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    return None if args.threads is None else rules.integer(1, 1024)("--threads", args.threads)
 
 
 def refuse_other(args: argparse.Namespace, what: str) -> None:
@@ -39,34 +53,33 @@ def refuse_other(args: argparse.Namespace, what: str) -> None:
 
 def start(args: argparse.Namespace, display: Display) -> None:
     """Load a command's framework, which takes seconds."""
-    backend = getattr(args, "backend", "torch")
-    stage = f"start {_NAMES[backend]}"
+    backend, cores = asked_for(args), threads(args)
+    stage = f"start {NAMES[backend]}"
     display.progress(stage, 0, 1, {})
-    threads = None if args.threads is None else rules.integer(1, 1024)("--threads", args.threads)
-    if threads is not None and backend == "jax":
-        _keep_to(threads)
+    if cores is not None and backend == "jax":
+        _keep_to(cores)
     if backend == "keras":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # to it the lack of a GPU is an error
     with leaving_at_once():
         import_module(f"distilbert.{backend}")  # the error for its absence is a command to run
-    if threads is not None and backend == "torch":
+    if cores is not None and backend == "torch":
         import torch
 
-        torch.set_num_threads(threads)
-    if threads is not None and backend == "keras":
+        torch.set_num_threads(cores)
+    if cores is not None and backend == "keras":
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(cores)
+        tf.config.threading.set_inter_op_parallelism_threads(cores)
     display.progress(stage, 1, 1, {})
 
 
-def _keep_to(threads: int) -> None:
+def _keep_to(cores: int) -> None:
     """Let this process have so many cores alone: JAX takes as many threads as there are, and asks nobody."""
     if not hasattr(os, "sched_setaffinity"):
         raise ConfigError(
             "JAX is held to some of the cores where the system can do so.",
-            received=f"--threads {threads}",
+            received=f"--threads {cores}",
             remedy="Leave --threads out.",
         )
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])

@@ -9,8 +9,11 @@ than one text, such as a pair or a question with its options, comes from a table
   distilbert predict --model pairs/ '{"text_a": "A fine day.", "text_b": "A dull one."}'
   distilbert predict --model classifier/ --file texts.txt --abstain-below 0.8
 
-With --out a table of any size is answered into a file, by an engine and without PyTorch. The same command
-goes on from what a killed run has answered.
+An engine answers, without PyTorch, by what optimize has verified or in fp32; with --backend, or a --device
+that is no processor, a framework's own model does.
+
+With --out a table of any size is answered into a file. The same command goes on from what a killed run has
+answered.
 
   distilbert predict --model classifier/ --file rows.jsonl --out answers.jsonl
 """
@@ -19,22 +22,22 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distilbert.cli.backends import add_backend, job, refuse_other
+from distilbert.cli.backends import NAMES, job, threads
 from distilbert.cli.display import Display
 from distilbert.cli.flags import add_machine
 from distilbert.cli.tables import add_columns, read_table
 from distilbert.core.data.sources import known_kind, read_texts
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.reading import as_examples
-from distilbert.core.tasks.task import Task
-from distilbert.errors import DataError
+from distilbert.core.tasks.task import Answered, Task
+from distilbert.errors import ConfigError, DataError
 
 #: Examples answered at a time: enough to sort by length, few enough to answer while reading.
 _CHUNK = 512
@@ -62,25 +65,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--out", metavar="FILE", help="a .jsonl, .csv or .parquet for the answers to --file; it is replaced"
     )
+    group = parser.add_argument_group("what computes")
     group.add_argument(
         "--runtime",
         choices=("auto", "onnx", "openvino", "torch"),
-        default="auto",
-        help="what computes (what optimize has verified, else the first that is installed)",
+        help="of an engine (what optimize has verified, else the first that is installed)",
     )
     group.add_argument(
         "--on-long",
         choices=("window", "truncate", "error"),
-        default="window",
-        help="what becomes of longer texts than the model reads (window)",
+        help="what becomes of longer texts than the model reads (window; by a framework truncate)",
     )
-    add_backend(parser)
+    group.add_argument(
+        "--backend", choices=tuple(NAMES), help="a framework whose own model answers, in place of an engine"
+    )
     add_machine(parser)
 
 
 def needs_framework(args: argparse.Namespace) -> bool:
     """Whether a framework is to be loaded before the command begins."""
-    return args.out is None
+    if args.backend is None and args.device in ("auto", "cpu"):
+        return False
+    given = {"--runtime": args.runtime, "--out": args.out, "--on-long": args.on_long}
+    given = {flag: value for flag, value in given.items() if value not in (None, "truncate")}
+    if given:
+        asked = f"--backend {args.backend}" if args.backend else f"--device {args.device}"
+        raise ConfigError(
+            "An engine answers into files, by a runtime's name, and all of long texts; a framework does not.",
+            received=", ".join([asked, *(f"{flag} {value}" for flag, value in given.items())]),
+            remedy=f"Leave {asked.partition(' ')[0]} out.",
+        )
+    return True
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
@@ -94,6 +109,27 @@ def run(args: argparse.Namespace, display: Display) -> None:
             remedy='Give "a text", or --file FILE, or - to read standard input.',
         )
     lines = None if args.file else _standard_input() if args.texts == ["-"] else iter(args.texts)
+    (_by_framework if needs_framework(args) else _by_engine)(args, lines, display)
+
+
+def _by_engine(args: argparse.Namespace, lines: Iterator[str] | None, display: Display) -> None:
+    with _engine(args) as engine:
+        done = 0
+        for examples in _chunks(args, lines, engine.task):
+            display.progress("predict", done, None, {})
+            answers = engine.answers(examples, abstain_below=args.abstain_below)
+            _print(args, engine.task, examples, answers)
+            done += len(examples)
+        display.progress("predict", done, done, {})
+        tally, longest = engine.tally, engine.opened.max_length
+        if engine.precision != "fp32":
+            display.say(f"Answered by {engine.runtime} in {engine.precision}, as optimize has verified.")
+    _say_long(display, tally.cut, longest)
+    if tally.windowed:
+        display.say(f"{tally.windowed} texts were longer than {longest} tokens and were read in windows.")
+
+
+def _by_framework(args: argparse.Namespace, lines: Iterator[str] | None, display: Display) -> None:
     predictor = job(args, "predictor").Predictor.open(args.model, device=args.device)
     cut = 0
     for examples in _chunks(args, lines, predictor.task):
@@ -101,21 +137,38 @@ def run(args: argparse.Namespace, display: Display) -> None:
             examples, abstain_below=args.abstain_below, progress=display.progress
         )
         cut += cut_here
-        names = [name for name in predictor.task.inputs if name in examples.columns]
-        for given, answer in zip(examples.rows(*names), answers, strict=True):
-            if args.json:
-                found = {**dict(zip(names, given, strict=True)), **answer.as_dict()}
-                print(json.dumps(found, ensure_ascii=False))
-            else:
-                print("\t".join([str(answer), *map(_shown, given)]))
+        _print(args, predictor.task, examples, answers)
+    _say_long(display, cut, predictor.max_length)
+
+
+def _print(args: argparse.Namespace, task: Task, examples: Examples, answers: Sequence[Answered]) -> None:
+    names = [name for name in task.inputs if name in examples.columns]
+    for given, answer in zip(examples.rows(*names), answers, strict=True):
+        if args.json:
+            found = {**dict(zip(names, given, strict=True)), **answer.as_dict()}
+            print(json.dumps(found, ensure_ascii=False))
+        else:
+            print("\t".join([str(answer), *map(_shown, given)]))
+
+
+def _say_long(display: Display, cut: int, longest: int) -> None:
     if cut:
-        display.say(f"{cut} texts were longer than {predictor.max_length} tokens and were cut to that.")
+        display.say(f"{cut} texts were longer than {longest} tokens and were cut to that.")
+
+
+def _engine(args: argparse.Namespace) -> Any:
+    from distilbert.engine.engine import load
+
+    return load(
+        args.model,
+        runtime=args.runtime or "auto",
+        streams=threads(args),
+        on_long=args.on_long or "window",
+    )
 
 
 def _into_file(args: argparse.Namespace, display: Display) -> None:
-    refuse_other(args, "Answers into a file are computed by what --runtime names, or")
     from distilbert.engine.answer_files import answer_file, out_kind
-    from distilbert.engine.engine import load
 
     if args.texts or not args.file:
         raise DataError(
@@ -126,7 +179,7 @@ def _into_file(args: argparse.Namespace, display: Display) -> None:
     out_kind(Path(args.out))
     columns = {**({"text": args.text_column} if args.text_column else {}), **args.columns}
     started = time.perf_counter()
-    with load(args.model, runtime=args.runtime, streams=args.threads, on_long=args.on_long) as engine:
+    with _engine(args) as engine:
         made = answer_file(
             engine,
             args.file,
@@ -156,7 +209,9 @@ def _chunks(args: argparse.Namespace, lines: Iterator[str] | None, task: Task) -
     """What is to be answered, some of it at a time."""
     table = not task.single or ("tokens" in task.columns and known_kind(Path(args.file or "")) != ".txt")
     if lines is None and table:
-        yield read_table(args, args.file, task=task.name, labelled=False)
+        examples = read_table(args, args.file, task=task.name, labelled=False)
+        for start in range(0, len(examples), _CHUNK):
+            yield examples.take(range(start, min(start + _CHUNK, len(examples))))
         return
     if lines is None:
         column = args.columns.get("text") or args.text_column
