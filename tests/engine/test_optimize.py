@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_files import sentences, write_teacher
 from task_folders import ROWS, rows_of, write_task_folder
 
 import distilbert
 from distilbert.cli.main import main
+from distilbert.core.data.token_rows import TokenRows
 from distilbert.core.files import RUNTIMES_FOLDER
 from distilbert.core.machine import kind_of_processor
+from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.folders import TaskFolder
+from distilbert.core.tasks.hidden_words import HiddenWords
 from distilbert.core.tasks.reading import as_examples
 from distilbert.engine import artefacts, candidates, racing
 from distilbert.engine import optimize as job
@@ -307,6 +311,61 @@ def test_bfloat16_is_for_processors_that_multiply_it_faster(monkeypatch: pytest.
     assert "bfloat16" in candidates.without("openvino", "int8+bf16")
     monkeypatch.setattr(candidates, "has_fast_bfloat16", lambda: True)
     assert "bfloat16" not in candidates.without("openvino", "bf16")
+
+
+# Language models.
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_a_language_model_is_held_by_its_guesses(
+    runtime: str, tmp_path: Path, integers_win: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(runtime.replace("onnx", "onnxruntime"), reason=f"{runtime} is not installed")
+    folder = tmp_path / "model"
+    write_teacher(folder, layers=2)
+    rows = [{"text": text} for text in sentences(40, seed=1)[0]]
+    given = {"runtimes": [runtime], **QUICK}
+    made = optimize(folder, rows, **{**LOOSE, **given})
+    assert made.chosen.precision.startswith("int8")
+    assert made.counted == "hidden words with the same guess"
+    assert made.chosen.verdict.metric is None
+    masked = "the [MASK] of the day"
+    with (
+        distilbert.pipeline("fill-mask", folder) as coarse,
+        distilbert.pipeline("fill-mask", folder, runtime=runtime) as exact,
+    ):
+        assert (coarse.precision, exact.precision) == (made.chosen.precision, "fp32")
+        found, true = (
+            {guess["token"]: guess["score"] for guess in pipe(masked, top_k=1000)} for pipe in (coarse, exact)
+        )
+    assert found.keys() == true.keys()
+    assert 0 < max(abs(found[token] - true[token]) for token in true) < 0.05
+    # A deliberately broken one guesses otherwise, and is refused.
+    if runtime == "onnx":
+        weight = candidates.Integers._weight
+        monkeypatch.setattr(
+            candidates.Integers, "_weight", lambda self, kernel, name: weight(self, np.sign(kernel), name)
+        )
+        assert optimize(folder, rows, **given).chosen.precision == "fp32"
+
+
+def test_hidden_words_are_a_text_s_own() -> None:
+    task, ids = HiddenWords(4), [np.array([2, *words, 3], np.int32) for words in ((7, 8, 9), (9,), ())]
+
+    class Told:
+        def rows(self, texts: Any, *, max_length: int) -> TokenRows:
+            return TokenRows([own[:max_length] for own in ids], np.zeros(3, np.int64))
+
+    examples = Examples("sequence-classification", {"text": ["", "", ""]})
+    rows = task.encode(Told(), examples, max_length=9)  # type: ignore[arg-type]  # tells what it is told
+    again = task.encode(Told(), examples, max_length=9)  # type: ignore[arg-type]  # likewise
+    for own, other, whole in zip(rows.input_ids, again.input_ids, ids, strict=True):
+        assert own.tolist() == other.tolist()
+        (place,) = task.hidden(own)
+        assert 0 < place < max(2, len(whole) - 1)
+        assert np.delete(own, place).tolist() == np.delete(whole, place).tolist()
+    guesses = task.answers([np.log([[0.1, 0.7, 0.2]])], examples)
+    assert (guesses[0].index, guesses[0].score) == (1, pytest.approx(0.7))
 
 
 # What is said and refused.

@@ -7,6 +7,7 @@ is what predict and load take from then on, on this kind of processor, until the
   distilbert optimize classifier/ --data dev.csv
   distilbert optimize classifier/ --data dev.csv --agreement 0.995 --metric-loss 0.2
   distilbert optimize classifier/ --data texts.csv --unlabelled --runtimes onnx
+  distilbert optimize language-model/ --data texts.txt
 """
 
 import argparse
@@ -14,6 +15,8 @@ import argparse
 from distilbert.cli.display import Display
 from distilbert.cli.tables import KINDS, add_columns, add_label_column, read_table
 from distilbert.core.data.hub_tables import JUDGED
+from distilbert.core.data.sources import read_texts
+from distilbert.core.tasks.reading import Table
 from distilbert.engine.gate import Limits
 from distilbert.engine.trying import Trial
 
@@ -21,7 +24,7 @@ _COLUMNS = ("what", "agreement", "metric", "loss", "shift", "greatest", "tokens/
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a fine-tuned model")
+    parser.add_argument("model", metavar="MODEL", help="a fine-tuned model, or a masked language model")
     parser.add_argument(
         "--data", required=True, metavar="FILE", help=f"examples like those that it is to answer: {KINDS}"
     )
@@ -69,12 +72,16 @@ def needs_framework(args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace, display: Display) -> None:
-    from distilbert.core.tasks.folders import TaskFolder
+    from distilbert.core.tasks.hidden_words import HiddenWords
     from distilbert.engine.optimize import optimize
-    from distilbert.engine.plan import Plan
+    from distilbert.engine.plan import Plan, opened_folder
 
-    task = TaskFolder.open(args.model).task.name
-    data = read_table(args, args.data, task=task, labelled=not args.unlabelled, splits=JUDGED)
+    task = opened_folder(args.model).task.name
+    data: Table
+    if task == HiddenWords.name:
+        data = [{"text": text} for text in read_texts(args.data, column=args.columns.get("text"))]
+    else:
+        data = read_table(args, args.data, task=task, labelled=not args.unlabelled, splits=JUDGED)
     ways = {"calibration": args.calibration, "labelled": not args.unlabelled, "seed": args.seed}
     if args.dry_run:
         facts = Plan.of(args.model, data, args.runtimes, **ways).facts()

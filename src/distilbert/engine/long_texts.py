@@ -5,7 +5,7 @@ Words and contexts are read in windows by their own tasks; a text that is answer
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from distilbert.core.data.readers import Reader
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.parameters import Head
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.hidden_words import HiddenWords
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.engine.long_rows import (
@@ -112,8 +113,8 @@ def read(
     Raises:
         DataError: something that cannot be read, or a text that is too long where that is an error.
     """
-    own_windows = task.head in (Head.TOKEN_CLASSIFICATION, Head.QUESTION_ANSWERING)
-    whole = on_long == "window" and not own_windows
+    not_whole = (Head.TOKEN_CLASSIFICATION, Head.QUESTION_ANSWERING, Head.MASKED_LM)
+    whole = on_long == "window" and task.head not in not_whole
     items = task.encode(reader, examples, max_length=WHOLE if whole else max_length)
     if whole:
         found = in_windows(rows_of(items), max_length)
@@ -122,8 +123,10 @@ def read(
     if on_long == "error":
         long = np.flatnonzero(items.dropped if items.of is None else np.bincount(items.of) > 1)
         refuse_long([examples.at(int(i)) for i in long], max_length)
-    lost = items.dropped
-    return Reading(items, rows_of(items), None, int(np.count_nonzero(lost)), int(lost.sum()), several)
+    lost, rows = items.dropped, rows_of(items)
+    if isinstance(task, HiddenWords):
+        rows = [replace(row, asked=task.hidden(row.ids)) for row in rows]
+    return Reading(items, rows, None, int(np.count_nonzero(lost)), int(lost.sum()), several)
 
 
 def merged(task: Any, found: Sequence[Array], reading: Reading, *, temperature: float) -> list[Array]:

@@ -38,9 +38,10 @@ class Model:
 
     @classmethod
     def of(cls, opened: TaskFolder) -> Self:
-        """The model of a fine-tuned folder."""
+        """The model of a fine-tuned folder, or of a language model's."""
         pooling = opened.task.modules.pooling if isinstance(opened.task, SentenceEmbedding) else None
-        return cls(opened.weights, opened.config, opened.task.head, pooling)
+        head: Head = opened.task.head
+        return cls(opened.weights, opened.config, head, pooling, asked=head is Head.MASKED_LM)
 
     @property
     def reads_types(self) -> bool:

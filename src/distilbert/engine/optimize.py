@@ -86,7 +86,8 @@ def optimize(
     ``runtimes/`` in the model's folder, or in the user's cache, where ``runtime="auto"`` finds it.
 
     Args:
-        model: a fine-tuned folder, or its name on a hub.
+        model: a fine-tuned folder, or its name on a hub; or a masked language model, whose guesses are
+            compared at one hidden token of each text.
         data: examples like those that it is to answer, with their true answers.
         agreement: with fp32, at least, as ``AGREEMENTS`` counts it.
         metric_loss: of the task's first metric, at most, in points of a hundred.

@@ -9,10 +9,18 @@ from typing import Any, Self
 import numpy as np
 
 from distilbert.core import rules
+from distilbert.core.hub import local_folder
 from distilbert.core.machine import kind_of_processor
+from distilbert.core.model_folders import open_folder
+from distilbert.core.parameters import Head
+from distilbert.core.sentence_folders import SentenceModules
+from distilbert.core.sentence_texts import longest_text
+from distilbert.core.tasks.calibration import Calibration
 from distilbert.core.tasks.examples import Examples
-from distilbert.core.tasks.folders import TaskFolder
+from distilbert.core.tasks.folders import TaskFolder, head_of
+from distilbert.core.tasks.hidden_words import HiddenWords
 from distilbert.core.tasks.reading import Table, as_examples
+from distilbert.core.tasks.sequence_classification import SequenceClassification
 from distilbert.engine.artefacts import places
 from distilbert.engine.candidates import WAYS, without
 from distilbert.engine.model import Model
@@ -60,8 +68,11 @@ class Plan:
             DataError: examples of another task, or too few.
             MissingExtraError: a runtime is not installed.
         """
-        opened = TaskFolder.open(model)
-        examples = as_examples(data, task=opened.task.name, labelled=labelled)
+        opened = opened_folder(model)
+        if isinstance(opened.task, HiddenWords):
+            examples = as_examples(data, task=SequenceClassification.name, labelled=False)
+        else:
+            examples = as_examples(data, task=opened.task.name, labelled=labelled)
         if len(examples) < 3:
             raise DataError(
                 "A model is optimised on at least three examples: some set ranges, the others judge.",
@@ -102,6 +113,22 @@ class Plan:
             "calibrated_by": len(self.calibrating),
             "folder": str(next(places(self.model))),
         }
+
+
+def opened_folder(model: str | Path) -> TaskFolder:
+    """What can be optimised: a fine-tuned folder, or a masked language model's.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the model can neither answer nor guess.
+        ConfigError: the folder is another kind of model's.
+    """
+    folder = local_folder(model)
+    if head_of(folder) is not Head.MASKED_LM:
+        return TaskFolder.open(folder)
+    config, tokenizer = open_folder(folder)
+    longest = longest_text(SentenceModules(), config, tokenizer)
+    task = HiddenWords(tokenizer.mask_token_id)
+    return TaskFolder(folder, folder, config, tokenizer, task, longest, Calibration())
 
 
 def _chosen(runtimes: Collection[str] | None) -> tuple[str, ...]:

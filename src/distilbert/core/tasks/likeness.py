@@ -8,6 +8,7 @@ import numpy as np
 
 from distilbert.core.data.token_rows import Array, TokenRows
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.tasks.hidden_words import HiddenWords
 from distilbert.core.tasks.multi_label_classification import MultiLabelClassification
 from distilbert.core.tasks.multiple_choice import MultipleChoice
 from distilbert.core.tasks.question_answering import QuestionAnswering
@@ -25,6 +26,7 @@ AGREEMENTS = {
     QuestionAnswering.name: "questions with the same answer at the same place",
     Regression.name: "correlation of the numbers",
     SentenceEmbedding.name: "mean cosine of the vectors",
+    HiddenWords.name: "hidden words with the same guess",
 }
 
 
