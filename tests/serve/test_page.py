@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,68 @@ def test_every_task_has_its_picture(
     # The same call, as a command.
     command = browser.execute_script("return document.getElementById('curl').textContent")
     assert command.startswith(f"curl '{client.address}/models/tags/pipeline/token-classification'")
+    # Sparse weights are those of words.
+    ask(browser, "masks", "sparse-embedding", {"text": TEXTS[4]})
+    one(browser, "#answer li")
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('#answer li')].map(own => own.firstChild.textContent)"
+    )
+    with pipeline("sparse-embedding", served["masks"]) as ours:
+        best = sorted(ours([TEXTS[4]])[0], key=lambda own: -own["value"])[:20]
+        assert shown == [ours.tokenizer.decode([own["index"]]) for own in best]
     said = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert not said
+
+
+def test_what_is_attended_to_is_shown_by_layer_and_head(browser: Any, client: Client, pictures: Path) -> None:
+    browser.set_window_size(1000, 900)
+    browser.get(client.address)
+    ask(browser, "classes", "text-classification", {"text": TEXTS[4]})
+    one(browser, "#answer li")
+    one(browser, "#attend summary").click()
+    one(browser, "#tokens button")
+    script = """return [...document.querySelectorAll('#tokens button')]
+      .map(own => [own.textContent, parseFloat(own.style.getPropertyValue('--share'))])"""
+    wanted = client.answer("/models/classes/attention", {"inputs": TEXTS[4], "layer": 0})
+    shown = browser.execute_script(script)
+    assert [token for token, _ in shown] == wanted["tokens"]
+    assert [share for _, share in shown] == pytest.approx([100 * own for own in wanted["attention"][0][0]])
+    choose(browser, "layer", "2")
+    choose(browser, "head", "3")
+    browser.find_elements("css selector", "#tokens button")[2].click()
+    one(browser, "#tokens button:nth-child(3)[aria-pressed=true]")
+    wanted = client.answer("/models/classes/attention", {"inputs": TEXTS[4], "layer": 1})
+    shares = [share for _, share in browser.execute_script(script)]
+    assert shares == pytest.approx([100 * own for own in wanted["attention"][2][2]])
+    browser.save_screenshot(str(pictures / "attention.png"))
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_the_routes_are_shown_and_tried_without_a_network(
+    browser: Any, client: Client, pictures: Path
+) -> None:
+    browser.get(f"{client.address}/docs")
+    one(browser, ".route")
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('.route summary code')].map(own => own.textContent)"
+    )
+    document = client.get("/openapi.json").json()["paths"]
+    assert sorted(shown) == sorted(
+        f"{method.upper()} {path}" for path, own in document.items() for method in own
+    )
+    (place,) = [i for i, name in enumerate(shown) if name == "POST /tokenize"]
+    route = browser.find_elements("css selector", ".route")[place]
+    route.find_element("css selector", "summary").click()
+    route.find_element("css selector", "button[type=submit]").click()
+    for _ in range(300):
+        told = route.find_element("css selector", "pre").text
+        if told.startswith("200"):
+            break
+        time.sleep(0.1)
+    assert told.startswith("200")
+    assert "[CLS]" in told
+    browser.save_screenshot(str(pictures / "routes.png"))
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_what_goes_wrong_is_a_sentence(browser: Any, client: Client, pictures: Path) -> None:

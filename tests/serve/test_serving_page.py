@@ -48,7 +48,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 assert reply.status == 200, (line, reply.body)
                 asked += 1
         assert running.stop() == 0
-    assert asked == 9
+    assert asked == 11
 
 
 def test_every_flag_and_route_of_the_page_is_there(served: dict[str, Path]) -> None:

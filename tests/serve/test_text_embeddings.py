@@ -11,6 +11,7 @@ from running_server import Client
 from tiny import TEXTS
 
 from distilbert.engine.pipelines import pipeline
+from distilbert.engine.runtimes.onnx import OnnxRuntime
 
 PARIS = TEXTS[4]
 
@@ -146,3 +147,20 @@ def test_what_was_counted(client: Client) -> None:
         'distilbert_requests_total{route="/predict",status="422"}',
     ):  # fmt: skip
         assert name in text, name
+
+
+def test_what_a_model_computes_in_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> tuple[str, str]:
+        dtype = client.get("/info").json()["model_dtype"]
+        return dtype, client.post("/predict", {"inputs": PARIS}).headers["x-compute-type"]
+
+    assert told() == ("float32", "cpu")
+    with monkeypatch.context() as patch:
+        # As of a folder that was optimised.
+        patch.setattr(OnnxRuntime, "precision", "int8")
+        opened = client.app.state.desk.models.get().main._computer._opened
+        before = opened.__dict__.pop("precision")
+        try:
+            assert told() == ("int8", "cpu+optimized")
+        finally:
+            opened.__dict__["precision"] = before

@@ -5,7 +5,7 @@ float64. Shape letters: B batch, S sequence, D width, N heads, H head width, V v
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -76,27 +76,50 @@ def encode(
     base = parameters.split_base(arrays, config)
     weights = parameters.as_attributes({k: a.astype(np.float64) for k, a in base.items()})
     live_BS = np.ones(input_ids.shape, bool) if attention_mask is None else attention_mask.astype(bool)
-    activation = ACTIVATIONS[config.activation]
-    eps = config.layer_norm_eps
+    first_BSD = embedded(config, weights, input_ids, token_type_ids)
+    hidden_states, attentions = [first_BSD], []
+    for x_BSD, attention_BNSS in layers(config, weights, first_BSD, live_BS, ACTIVATIONS[config.activation]):
+        hidden_states.append(x_BSD)
+        attentions.append(attention_BNSS)
+    return Encoded(tuple(h * live_BS[..., None] for h in hidden_states), tuple(attentions))
 
+
+def embedded(
+    config: EncoderConfig, weights: Any, input_ids: Array, token_type_ids: Array | None = None
+) -> Array:
+    """The states that the first layer reads, [B, S, D].
+
+    Args:
+        config: the model's sizes.
+        weights: the encoder's, by attributes.
+        input_ids: [B, S].
+        token_type_ids: [B, S], for a BERT; None means type 0.
+    """
     table = weights.embeddings
     x_BSD = table.word_embeddings.weight[input_ids]
     x_BSD = x_BSD + table.position_embeddings.weight[: input_ids.shape[1]]
     if isinstance(config, BertConfig):
         types_BS = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         x_BSD = x_BSD + table.token_type_embeddings.weight[types_BS]
-    x_BSD = layer_norm(x_BSD, table.LayerNorm, eps)
+    return layer_norm(x_BSD, table.LayerNorm, config.layer_norm_eps)
 
-    hidden_states, attentions = [x_BSD], []
+
+def layers(
+    config: EncoderConfig,
+    weights: Any,
+    x_BSD: Array,
+    live_BS: Array,
+    activation: Callable[[Array], Array],
+) -> Iterator[tuple[Array, Array]]:
+    """What each layer gives: states [B, S, D] and attention [B, N, S, S], in the precision of the weights."""
+    eps = config.layer_norm_eps
     for i in range(config.n_layers):
         block = getattr(weights.transformer.layer, str(i))
         context_BSD, attention_BNSS = attend(x_BSD, live_BS, block.attention, config.dim // config.n_heads)
         x_BSD = layer_norm(context_BSD + x_BSD, block.sa_layer_norm, eps)
         expanded_BSF = activation(linear(x_BSD, block.ffn.lin1))
         x_BSD = layer_norm(linear(expanded_BSF, block.ffn.lin2) + x_BSD, block.output_layer_norm, eps)
-        hidden_states.append(x_BSD)
-        attentions.append(attention_BNSS)
-    return Encoded(tuple(h * live_BS[..., None] for h in hidden_states), tuple(attentions))
+        yield x_BSD, attention_BNSS
 
 
 def attend(x_BSD: Array, live_BS: Array, weights: SimpleNamespace, head_width: int) -> tuple[Array, Array]:

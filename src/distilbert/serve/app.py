@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from distilbert import __version__
 from distilbert.errors import DistilBertError
 from distilbert.serve import (
+    attention,
     health,
     inference_v1,
     inference_v2,
@@ -43,6 +44,7 @@ _ROUTES = (
     inference_v2.open_routes,
     inference_v2.routes,
     sagemaker.routes,
+    attention.routes,
 )
 
 
@@ -90,7 +92,13 @@ def application(
             models.close()
 
     app = FastAPI(
-        title="distilbert", version=__version__, summary="Trained folders behind HTTP.", lifespan=living
+        title="distilbert",
+        version=__version__,
+        summary="Trained folders behind HTTP.",
+        lifespan=living,
+        # FastAPI's viewers load their scripts from a network: page.py has one that does not.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings, app.state.desk = settings, desk
     for routes in _ROUTES:

@@ -1,4 +1,4 @@
-"""What surrounds every request: its number, its time, a line in the log."""
+"""What surrounds every request: its number, its time, a line in the log, spans."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from distilbert.serve.metrics import Metrics
 from distilbert.serve.settings import Settings
+from distilbert.serve.tracing import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,13 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._spans = Spans.if_installed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        begun, began = time.perf_counter(), time.time_ns()
         number = _number(scope)
         state = scope.setdefault("state", {})
         state["begun"] = begun
@@ -52,6 +54,8 @@ class Edge:
             seconds = time.perf_counter() - begun
             route = getattr(scope.get("route"), "path", "unknown")
             self._metrics.told(route, status, state.get("refused"), seconds)
+            if self._spans is not None:
+                self._spans.told(scope, status=status, began=began, seconds=seconds)
             if logger.isEnabledFor(logging.INFO):
                 logger.info("%s", self._line(scope, number, status, seconds))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from distilbert.serve.refusals import Refusal, Unready
 from distilbert.serve.routes import desk_of, router
@@ -15,8 +16,8 @@ def told(refusal: Refusal) -> dict[str, Any]:
 routes = router(told, keyed=False, tags=["health"])
 
 
-@routes.get("/health", summary="Whether every model has answered once")
-@routes.get("/ping", summary="The same")
+@routes.get("/health", response_class=Response, summary="Whether every model has answered once")
+@routes.get("/ping", response_class=Response, summary="The same")
 async def health(request: Request) -> Response:
     desk = desk_of(request)
     if desk.ends is not None:
@@ -26,7 +27,7 @@ async def health(request: Request) -> Response:
     return Response()
 
 
-@routes.get("/metrics", summary="What was counted, for Prometheus")
+@routes.get("/metrics", response_class=PlainTextResponse, summary="What was counted, for Prometheus")
 async def metrics(request: Request) -> Response:
     counted = desk_of(request).metrics
     return Response(counted.text(), media_type=counted.content_type)
@@ -35,5 +36,6 @@ async def metrics(request: Request) -> Response:
 def at(path: str) -> APIRouter:
     """The same at another path, as Vertex AI says it."""
     own = router(told, keyed=False, tags=["health"])
-    own.add_api_route(path, health, methods=["GET"], summary="The same, as AIP_HEALTH_ROUTE says")
+    summary = "The same, as AIP_HEALTH_ROUTE says"
+    own.add_api_route(path, health, methods=["GET"], response_class=Response, summary=summary)
     return own

@@ -1,4 +1,7 @@
-"""A page for a person: three files of this package, which ask for nothing beyond this server."""
+"""Pages for a person, of files of this package, which ask for nothing beyond this server.
+
+On one models are asked, the other shows every route.
+"""
 
 from importlib.resources import files
 from typing import Any
@@ -8,12 +11,14 @@ from fastapi import Request, Response
 from distilbert.serve.refusals import Refusal, Unknown
 from distilbert.serve.routes import router
 
-#: Its files and their types; the first is the page itself.
+#: Their files, and the types of these.
 _FILES = {
     "index.html": "text/html",
     "page.css": "text/css",
     "page.js": "text/javascript",
     "pictures.js": "text/javascript",
+    "docs.html": "text/html",
+    "docs.js": "text/javascript",
 }
 
 _HEADERS = {
@@ -36,6 +41,11 @@ routes = router(told, keyed=False, include_in_schema=False)
 @routes.get("/")
 async def page(request: Request) -> Response:
     return _file("index.html")
+
+
+@routes.get("/docs")
+async def docs(request: Request) -> Response:
+    return _file("docs.html")
 
 
 @routes.get("/page/{name}")

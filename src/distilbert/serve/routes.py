@@ -12,10 +12,42 @@ from fastapi.routing import APIRoute
 from distilbert.errors import ConfigError, DataError
 from distilbert.serve.bodies import JsonRequest, require_json
 from distilbert.serve.keys import authorize
-from distilbert.serve.refusals import Failed, Gone, Invalid, Refusal
+from distilbert.serve.refusals import (
+    Failed,
+    Gone,
+    Invalid,
+    Late,
+    Malformed,
+    Overloaded,
+    Refusal,
+    Slow,
+    TooLarge,
+    Unauthorized,
+    Unknown,
+    Unready,
+    WrongType,
+)
 from distilbert.serve.work import Desk, Done
 
 logger = logging.getLogger(__name__)
+
+#: Refusals as the OpenAPI document tells them; their bodies are each protocol's own.
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    kind.status: {"description": kind.__doc__, "content": {"application/json": {}}}
+    for kind in (
+        Malformed,
+        Unauthorized,
+        Unknown,
+        Slow,
+        TooLarge,
+        WrongType,
+        Invalid,
+        Failed,
+        Overloaded,
+        Unready,
+        Late,
+    )
+}
 
 #: What a protocol says of a refusal.
 Told = Callable[[Refusal], dict[str, Any]]
@@ -34,7 +66,7 @@ def router(told: Told, *, keyed: bool = True, **settings: Any) -> APIRouter:
         refused = staticmethod(told)
         needs_key = keyed
 
-    return APIRouter(route_class=Route, **settings)
+    return APIRouter(route_class=Route, responses=_REFUSALS, **settings)
 
 
 class _Route(APIRoute):

@@ -44,6 +44,11 @@ _BODY = {
         }
     }
 }
+_UNLOADED: dict[int | str, dict[str, Any]] = {
+    409: {"description": Conflict.__doc__},
+    507: {"description": "There is no memory for it."},
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {_LINES[0]: {}, _CSV: {}}}}
 
 
 def told(refusal: Refusal) -> dict[str, Any]:
@@ -54,17 +59,17 @@ def told(refusal: Refusal) -> dict[str, Any]:
 routes = router(told, tags=["SageMaker"])
 
 
-@routes.post("/invocations", summary="Ask the usual model", openapi_extra=_BODY)
+@routes.post("/invocations", summary="Ask the usual model", openapi_extra=_BODY, responses=_ANSWERS)
 async def invoke(request: Request) -> Response:
     return await _invoked(request, desk_of(request).models.get())
 
 
-@routes.post("/models/{name}/invoke", summary="Ask a model", openapi_extra=_BODY)
+@routes.post("/models/{name}/invoke", summary="Ask a model", openapi_extra=_BODY, responses=_ANSWERS)
 async def invoke_model(name: str, request: Request) -> Response:
     return await _invoked(request, desk_of(request).models.get(name))
 
 
-@routes.post("/models", summary="Load a model")
+@routes.post("/models", summary="Load a model", responses=_UNLOADED)
 async def load(place: Place, request: Request) -> Response:
     models = desk_of(request).models
     if place.model_name in models.names:

@@ -13,6 +13,9 @@ from distilbert.serve.served import Served
 from distilbert.serve.texts import decoded, tokenized
 from distilbert.serve.work import Done
 
+#: What a model computes in, in this protocol's words.
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8", "int8+bf16": "int8+bfloat16"}
+
 Direction = Literal["Left", "Right", "left", "right"]
 Text = str | list[int]
 
@@ -103,7 +106,7 @@ routes = router(told, tags=["text embeddings"])
 async def embed(body: Embed, request: Request, served: Model) -> Response:
     options = {**body.options, "normalize": body.normalize or None, "dimensions": body.dimensions}
     done = await _embedded(request, served, "sentence-embedding", body.inputs, body.prompt_name, **options)
-    return _answered(request, done.answers, done)
+    return _answered(request, served, done.answers, done)
 
 
 @routes.post("/embed_all", summary="Vectors of texts' tokens")
@@ -111,13 +114,13 @@ async def embed_all(body: EmbedAll, request: Request, served: Model) -> Response
     done = await _embedded(
         request, served, "feature-extraction", body.inputs, body.prompt_name, **body.options
     )
-    return _answered(request, [states[0] for states in done.answers], done)
+    return _answered(request, served, [states[0] for states in done.answers], done)
 
 
 @routes.post("/embed_sparse", summary="Weighted words of texts")
 async def embed_sparse(body: EmbedAll, request: Request, served: Model) -> Response:
     done = await _embedded(request, served, "sparse-embedding", body.inputs, body.prompt_name, **body.options)
-    return _answered(request, done.answers, done)
+    return _answered(request, served, done.answers, done)
 
 
 @routes.post("/predict", summary="Labels of texts")
@@ -127,7 +130,7 @@ async def predict(body: Predict, request: Request, served: Model) -> Response:
     if body.raw_scores:
         options["function_to_apply"] = "none"
     done = await desk_of(request).answer(request, served, "text-classification", inputs, **options)
-    return _answered(request, done.answers[0] if single else done.answers, done)
+    return _answered(request, served, done.answers[0] if single else done.answers, done)
 
 
 @routes.post("/rerank", summary="Texts by how well they answer a query")
@@ -145,7 +148,7 @@ async def rerank(body: Rerank, request: Request, served: Model) -> Response:
         {"index": i, "score": found["score"], **({"text": body.texts[i]} if body.return_text else {})}
         for i, found in enumerate(done.answers)
     ]
-    return _answered(request, sorted(ranks, key=lambda rank: -rank["score"]), done)
+    return _answered(request, served, sorted(ranks, key=lambda rank: -rank["score"]), done)
 
 
 @routes.post("/similarity", summary="How alike texts are")
@@ -157,7 +160,7 @@ async def similarity(body: Similarity, request: Request, served: Model) -> Respo
         options = {**body.parameters.options, "prompt_name": body.parameters.prompt_name}
     inputs = [body.inputs.model_dump()]
     done = await desk_of(request).answer(request, served, "sentence-similarity", inputs, **options)
-    return _answered(request, done.answers[0], done)
+    return _answered(request, served, done.answers[0], done)
 
 
 @routes.post("/tokenize", summary="Texts as tokens")
@@ -186,7 +189,7 @@ async def info(request: Request, served: Model) -> Response:
         {
             "model_id": served.name,
             "model_sha": None,
-            "model_dtype": "float32",
+            "model_dtype": _DTYPES[served.main.precision],
             "served_model_name": served.name,
             "model_type": _kind(served),
             "max_concurrent_requests": settings.max_requests,
@@ -258,14 +261,14 @@ def _pair(texts: list[str]) -> Any:
     return texts[0] if len(texts) == 1 else {"text": texts[0], "text_pair": texts[1]}
 
 
-def _answered(request: Request, value: Any, done: Done) -> Response:
+def _answered(request: Request, served: Served, value: Any, done: Done) -> Response:
     """An answer with this protocol's headers, times in milliseconds."""
-    seconds = done.seconds
+    seconds, precision = done.seconds, served.main.precision
     return answered(
         value,
         done,
         {
-            "x-compute-type": "cpu",
+            "x-compute-type": "cpu" if precision == "fp32" else "cpu+optimized",
             "x-compute-time": _ms(sum(seconds.values())),
             "x-compute-characters": str(done.characters),
             "x-total-time": _ms(time.perf_counter() - request.state.begun),

@@ -35,7 +35,8 @@ class Done:
         cut: texts that lost some of their tokens.
         dropped: these tokens.
         windowed: texts that were read in several windows.
-        seconds: of ``tokenization``, ``queue`` and ``inference``.
+        begun: with it, by ``time.perf_counter``.
+        seconds: of ``tokenization``, ``queue`` and ``inference``, one after the other.
     """
 
     answers: list[Any]
@@ -44,6 +45,7 @@ class Done:
     cut: int
     dropped: int
     windowed: int
+    begun: float
     seconds: dict[str, float]
 
 
@@ -66,6 +68,8 @@ class Desk:
         )
         #: When all has to be answered, by the event loop's clock, once the server is told to stop.
         self.ends: float | None = None
+        #: Held by the one request that looks at what a model attends to.
+        self.looking = asyncio.Lock()
         #: Threads that tokenise and make answers.
         self.workers = max(2, usable_cores())
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="distilbert-texts")
@@ -129,8 +133,8 @@ class Desk:
             "queue": started - tokenised,
             "inference": computed - started,
         }
-        done = Done(answers, characters, call.tokens, told.cut, told.dropped, told.windowed, seconds)
-        asked.state.done = done
+        done = Done(answers, characters, call.tokens, told.cut, told.dropped, told.windowed, begun, seconds)
+        asked.state.done, asked.state.model = done, served.name
         self.metrics.answered(served.name, done)
         return done
 

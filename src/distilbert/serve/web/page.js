@@ -80,6 +80,58 @@ function showCall(path, body) {
   at("call").hidden = false;
 }
 
+/** Tokens of a model's vocabulary, as words. */
+async function words(model, ids) {
+  const body = JSON.stringify({ ids: ids.map((id) => [id]), skip_special_tokens: false });
+  const [found] = await told(`decode?model=${encodeURIComponent(model)}`, { method: "POST", body });
+  return found;
+}
+
+/** What was asked last, of whose tokens attention can be shown. */
+let looked = null;
+
+function offerAttention(model, given) {
+  looked = { model, text: given.text ?? given.context ?? given.source ?? given.question, layers: new Map(), from: 0 };
+  at("attend").hidden = false;
+  at("attend").open = false;
+  at("tokens").replaceChildren();
+  offer(at("layer"), ["1"]);
+  offer(at("head"), ["1"]);
+}
+
+async function showAttention() {
+  if (!looked || !at("attend").open) return;
+  const own = looked;
+  const layer = at("layer").selectedIndex;
+  if (!own.layers.has(layer)) {
+    const body = JSON.stringify({ inputs: own.text, layer });
+    own.layers.set(layer, told(`models/${encodeURIComponent(own.model)}/attention`, { method: "POST", body }));
+  }
+  let found;
+  try {
+    [found] = await own.layers.get(layer);
+    if (own !== looked || layer !== at("layer").selectedIndex) return;
+    trouble(null);
+  } catch (error) {
+    own.layers.delete(layer);
+    if (own === looked) trouble(error);
+    return;
+  }
+  const { tokens, layers, attention } = found;
+  if (at("layer").length !== layers) offer(at("layer"), numbered(layers));
+  if (at("head").length !== attention.length) offer(at("head"), numbered(attention.length));
+  at("layer").selectedIndex = layer;
+  const head = attention[at("head").selectedIndex];
+  heed(at("tokens"), tokens, head, own.from, (chosen) => {
+    own.from = chosen;
+    showAttention();
+  });
+}
+
+function numbered(count) {
+  return Array.from({ length: count }, (_, i) => String(i + 1));
+}
+
 /** How often was asked: an answer to what was asked before the last is not shown. */
 let turns = 0;
 
@@ -87,10 +139,12 @@ async function ask() {
   const task = at("task").value;
   if (!task) return showModels();
   const given = values();
-  const path = `models/${encodeURIComponent(at("model").value)}/pipeline/${task}`;
+  const model = at("model").value;
+  const path = `models/${encodeURIComponent(model)}/pipeline/${task}`;
   const body = JSON.stringify(TASKS[task].asked(given));
   const turn = ++turns;
   at("answer").replaceChildren();
+  at("attend").hidden = true;
   at("facts").textContent = "";
   showCall(path, body);
   try {
@@ -99,7 +153,10 @@ async function ask() {
     const spent = performance.now() - begun;
     if (turn !== turns) return;
     const { picture, nothing } = TASKS[task];
-    at("answer").append(picture(answer, given));
+    const shown = await picture(answer, given, (ids) => words(model, ids));
+    if (turn !== turns) return;
+    at("answer").append(shown);
+    offerAttention(model, given);
     if (nothing && answer.length === 0) at("answer").append(make("p", nothing));
     const facts = [`${spent.toFixed(0)} ms`, `${found.get("x-compute-tokens")} tokens`];
     if (found.get("x-windowed-inputs")) facts.push("long: read in windows");
@@ -121,6 +178,9 @@ at("ask").addEventListener("keydown", (event) => {
 });
 at("model").addEventListener("change", showTasks);
 at("task").addEventListener("change", showFields);
+at("attend").addEventListener("toggle", showAttention);
+at("layer").addEventListener("change", showAttention);
+at("head").addEventListener("change", showAttention);
 at("copy").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(at("curl").textContent);

@@ -55,6 +55,19 @@ function strip(numbers) {
   return row;
 }
 
+/** Tokens as buttons, as dark as the one that is chosen heeds them; the same buttons as long as they are the same. */
+function heed(place, tokens, head, from, choose) {
+  const same = place.children.length === tokens.length && [...place.children].every((own, i) => own.textContent === tokens[i]);
+  if (!same) place.replaceChildren(...tokens.map((token) => make("button", token, { type: "button", className: "token" })));
+  [...place.children].forEach((button, i) => {
+    button.style.setProperty("--share", `${100 * head[from][i]}%`);
+    button.title = percent(head[from][i]);
+    button.setAttribute("aria-pressed", String(i === from));
+    button.setAttribute("aria-label", `${tokens[i]}, ${percent(head[from][i])}`);
+    button.onclick = () => choose(i);
+  });
+}
+
 function lines(text) {
   return text.split("\n").map((line) => line.trim()).filter(Boolean);
 }
@@ -106,10 +119,11 @@ const TASKS = {
   "sparse-embedding": {
     fields: { text: "Text" },
     asked: ({ text }) => ({ inputs: text }),
-    picture: (answer) => {
+    picture: async (answer, given, words) => {
       const best = [...answer].sort((a, b) => b.value - a.value).slice(0, 20);
       const most = best.length ? best[0].value : 1;
-      return bars(best.map(({ index, value }) => [`token ${index}`, value / most]), (share) => (share * most).toFixed(3));
+      const named = best.length ? await words(best.map(({ index }) => index)) : [];
+      return bars(best.map(({ value }, i) => [named[i], value / most]), (share) => (share * most).toFixed(3));
     },
   },
   "feature-extraction": {
