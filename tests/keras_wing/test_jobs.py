@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_files import sentences, write_table, write_teacher
+from small_files import sentences, write_table, write_teacher, write_texts
 from task_folders import rows_of, write_task_folder
 
 import distilbert
@@ -21,6 +21,7 @@ pytest.importorskip("keras", reason="Keras is not installed: pip install 'distil
 from distilbert.keras.device import pick_device  # after the skip
 from distilbert.keras.evaluate import calibrate, evaluate
 from distilbert.keras.finetune import Finetuner
+from distilbert.keras.keeping import RunKeeper
 from distilbert.keras.predictor import Predictor
 from distilbert.keras.train import Learner, Objective
 
@@ -32,7 +33,7 @@ RECIPE = Finetuning(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """student, an untrained DistilBERT; train.csv and test.csv."""
+    """bert, an untrained BERT; student, a DistilBERT of it; train.csv and test.csv."""
     root = tmp_path_factory.mktemp("data")
     write_teacher(root / "bert", layers=1)
     assert (
@@ -213,14 +214,52 @@ def test_what_is_pytorchs_alone_is_refused(data: Path, tmp_path: Path) -> None:
         )
     with pytest.raises(ConfigError, match="Trackers are told of runs in PyTorch"):
         Finetuner(data / "student", recipe=RECIPE).run(train, out=tmp_path / "out", track="tensorboard")
+    with pytest.raises(ConfigError, match="feed-forwards are compiled in PyTorch"):
+        Finetuner(data / "student", recipe=RECIPE.with_changes(compile=True)).run(train, out=tmp_path / "out")
     with pytest.raises(ConfigError, match="cpu or gpu. Received: tpu"):
         Finetuner(data / "student", recipe=RECIPE, device="tpu").run(train, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
+def test_a_student_is_distilled_by_command_and_goes_on_bit_for_bit(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Narrower than its teacher: what widens its states is kept with the copies, and not with the student."""
+    texts = write_texts(tmp_path / "texts.txt", sentences(60, seed=4)[0])
+    flags = [
+        "--backend", "keras", "--teacher", data / "bert", "--text", texts, "--layers", "1", "--dim", "16",
+        "--steps", "6", "--batch-size", "8", "--max-length", "24", "--min-length", "3", "--held-out", "2",
+        "--judge-every", "3", "--checkpoint-every", "2", "--dropout", "0.1", "--precision", "fp32",
+    ]  # fmt: skip
+    facts = said(capsys, "distill", *flags, "--out", tmp_path / "whole")
+    assert set(facts["training"]["final_losses"]) == {"masked_lm", "distribution", "cosine", "total"}
+    assert set(facts["training"]["held_out"]) >= {"masked_lm", "agreement", "distribution"}
+    kept, places = RunKeeper.keep, []
+
+    def killed(self: RunKeeper, course: Any, randomness: Any) -> Path:
+        places.append(kept(self, course, randomness))
+        if len(places) == 2:
+            raise KeyboardInterrupt
+        return places[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunKeeper, "keep", killed)
+        assert main([*map(str, ["distill", *flags, "--out", tmp_path / "halved"]), "--quiet"]) == 130
+    assert [place.name for place in places] == ["step-00000002", "step-00000004"]
+    capsys.readouterr()
+    again = said(capsys, "distill", *flags, "--out", tmp_path / "halved", "--resume")
+    assert again["training"]["final_losses"] == facts["training"]["final_losses"]
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "halved"))
+    assert one == two
+    student = distilbert.DistilBertForMaskedLM.from_pretrained(tmp_path / "whole")
+    assert (student.config.dim, student.config.n_layers) == (16, 1)
+    assert main([*map(str, ["distill", *flags, "--relation-weight", "1", "--out", tmp_path / "no"])]) == 2
+    assert "is learnt in PyTorch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["pairs", "multiple-choice", "token-classification", "question-answering"])
 def test_a_folder_is_judged_and_answers_as_in_pytorch(name: str, tmp_path: Path) -> None:
-    folder = write_task_folder(tmp_path / "model", name)
+    folder = write_task_folder(tmp_path / "model", name, bert=name == "pairs")
     rows = rows_of(name, 24, seed=5)
     ours, torch_s = Predictor.open(folder), distilbert.Predictor.open(folder)
     examples = torch_s.task.read(list(enumerate(rows)), source="rows", columns={})

@@ -15,6 +15,12 @@ except ImportError as error:
     raise MissingExtraError.of("keras", wanted="The Keras wing", missing=error.name or "keras") from None
 
 if TYPE_CHECKING:
+    from distilbert.keras.bert import BertForMaskedLM as BertForMaskedLM
+    from distilbert.keras.bert import BertForMultipleChoice as BertForMultipleChoice
+    from distilbert.keras.bert import BertForQuestionAnswering as BertForQuestionAnswering
+    from distilbert.keras.bert import BertForSequenceClassification as BertForSequenceClassification
+    from distilbert.keras.bert import BertForTokenClassification as BertForTokenClassification
+    from distilbert.keras.bert import BertModel as BertModel
     from distilbert.keras.distilbert import DistilBertForMaskedLM as DistilBertForMaskedLM
     from distilbert.keras.distilbert import DistilBertForMultipleChoice as DistilBertForMultipleChoice
     from distilbert.keras.distilbert import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
@@ -41,13 +47,19 @@ if TYPE_CHECKING:
 _HEADS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForQuestionAnswering",
           "ForSequenceClassification", "ForTokenClassification")  # fmt: skip
 
-__all__ = [f"{prefix}DistilBert{head}" for prefix in ("", "TF") for head in _HEADS]  # a list it is
+#: Where each name lives: the models, under the names that are published for TensorFlow too.
+_HOMES = {
+    **{f"{prefix}DistilBert{head}": "distilbert" for prefix in ("", "TF") for head in _HEADS},
+    **{f"Bert{head}": "bert" for head in _HEADS},
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # the table above is the list
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'distilbert.keras' has no attribute {name!r}")
-    return getattr(import_module("distilbert.keras.distilbert"), name)
+    return getattr(import_module(f"distilbert.keras.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from distilbert.core.config import DistilBertConfig, EncoderConfig
+from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
 from distilbert.core.data.collate import length_sorted_batches
 from distilbert.core.data.token_rows import Array as Numbers
 from distilbert.core.data.token_rows import Indices, TokenRows, by_item
@@ -20,7 +20,7 @@ from distilbert.core.tasks.regression import Regression
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
 from distilbert.errors import ConfigError
-from distilbert.keras import distilbert
+from distilbert.keras import bert, distilbert
 from distilbert.keras.graphs import Graphs
 from distilbert.keras.losses import (
     binary_divergence_sum,
@@ -34,10 +34,22 @@ from distilbert.keras.pretrained import PreTrainedModel
 
 #: The heads that models are built with.
 _CLASSES: dict[Head, dict[type[EncoderConfig], type[PreTrainedModel]]] = {
-    Head.SEQUENCE_CLASSIFICATION: {DistilBertConfig: distilbert.DistilBertForSequenceClassification},
-    Head.MULTIPLE_CHOICE: {DistilBertConfig: distilbert.DistilBertForMultipleChoice},
-    Head.TOKEN_CLASSIFICATION: {DistilBertConfig: distilbert.DistilBertForTokenClassification},
-    Head.QUESTION_ANSWERING: {DistilBertConfig: distilbert.DistilBertForQuestionAnswering},
+    Head.SEQUENCE_CLASSIFICATION: {
+        DistilBertConfig: distilbert.DistilBertForSequenceClassification,
+        BertConfig: bert.BertForSequenceClassification,
+    },
+    Head.MULTIPLE_CHOICE: {
+        DistilBertConfig: distilbert.DistilBertForMultipleChoice,
+        BertConfig: bert.BertForMultipleChoice,
+    },
+    Head.TOKEN_CLASSIFICATION: {
+        DistilBertConfig: distilbert.DistilBertForTokenClassification,
+        BertConfig: bert.BertForTokenClassification,
+    },
+    Head.QUESTION_ANSWERING: {
+        DistilBertConfig: distilbert.DistilBertForQuestionAnswering,
+        BertConfig: bert.BertForQuestionAnswering,
+    },
 }
 
 
@@ -61,12 +73,6 @@ def new_model(
             received=f"the task {task.name} for Keras",
             remedy="Leave --backend out.",
         )
-    if type(config) not in _CLASSES[task.head]:
-        raise ConfigError(
-            "Models are DistilBERTs in Keras.",
-            received=f"a {config.model_type}",
-            remedy="Leave --backend out, or make a student of it: distilbert shrink --teacher DIR",
-        )
     return _CLASSES[task.head][type(config)](config, dtype=policy, seed=seed, _do_init=False)
 
 
@@ -80,11 +86,11 @@ def batch_of(rows: TokenRows, items: Indices, model: Any, pad: int) -> dict[str,
         pad: the id of padding.
 
     Returns:
-        ``input_ids`` and ``attention_mask``, [items, S]; where items have several rows [items, choices, S],
-        and ``sizes`` [items], how many each has.
+        ``input_ids``, ``attention_mask`` and of pairs for a BERT ``token_type_ids``, [items, S]; where items
+        have several rows [items, choices, S], and ``sizes`` [items], how many each has.
     """
     # A DistilBERT has no token types: which text a token is of, it is told by [SEP] alone.
-    given = rows.batch(items, pad_token_id=pad, token_types=not isinstance(model.config, DistilBertConfig))
+    given = rows.batch(items, pad_token_id=pad, token_types=isinstance(model.config, BertConfig))
     if "sizes" in given:
         sizes = given.pop("sizes")
         fills = {"input_ids": pad}

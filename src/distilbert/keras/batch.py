@@ -42,6 +42,7 @@ class Batch:
         input_ids: [B, S], or None with ``inputs_embeds``.
         inputs_embeds: [B, S, D], or None.
         position_ids: [B, S] or [S]; None counts the columns from 0.
+        token_type_ids: [B, S], of a BERT; None means all 0.
         first_only: of each row only the first token's last state is read.
         choices: of a multiple choice, how many rows one question has.
     """
@@ -50,22 +51,23 @@ class Batch:
     input_ids: Tensor | None = None
     inputs_embeds: Tensor | None = None
     position_ids: Tensor | None = None
+    token_type_ids: Tensor | None = None
     first_only: bool = False
     choices: Any = None
 
 
 def read(config: EncoderConfig, inputs: Mapping[str, Any], *, first_only: bool = False) -> Batch:
     """Lay the tokens out that a call has been given, once they are checked."""
-    ids, mask, states, positions, _ = (inputs.get(name) for name in INPUTS)
+    ids, mask, states, positions, types = (inputs.get(name) for name in INPUTS)
     layout = Padded()
     if mask is not None and len(mask.shape) == 4:
         layout = Padded(pairs=_pair_mask(ops.convert_to_tensor(mask)))
     elif mask is not None:
         layout = Padded(ops.not_equal(mask, 0) if kind(mask) != "bool" else ops.convert_to_tensor(mask))
-    ids, states, positions = (
-        None if x is None else ops.convert_to_tensor(x) for x in (ids, states, positions)
+    ids, states, positions, types = (
+        None if x is None else ops.convert_to_tensor(x) for x in (ids, states, positions, types)
     )
-    return Batch(layout, ids, states, positions, first_only)
+    return Batch(layout, ids, states, positions, types, first_only)
 
 
 def check(config: EncoderConfig, inputs: Mapping[str, Any], *, own: str = "float32") -> Shape:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any, ClassVar
 
+from distilbert.core.config import BertConfig
 from distilbert.core.outputs import ModelOutput
 from distilbert.errors import DataError
 from distilbert.keras.adjustable import Adjustable
@@ -33,7 +34,8 @@ class Called(Adjustable):
         """
         given = self._spread(dict(signature(self.call).bind(*args, **kwargs).arguments))
         self._check(given)
-        given.pop("token_type_ids", None)
+        if not isinstance(self.config, BertConfig):
+            given.pop("token_type_ids", None)
         output = super().__call__(**given)
         return self.output_class(output) if isinstance(output, dict) else output
 
@@ -86,7 +88,7 @@ class Called(Adjustable):
 
     def _key(self, training: bool) -> Tensor | None:
         """What a call in training drops by."""
-        rates = ("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout")
+        rates = ("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout", "classifier_dropout")
         drops = training and any(getattr(self.config, rate, 0.0) for rate in rates)
         return self.seeds.next() if drops else None
 

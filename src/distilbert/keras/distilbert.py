@@ -19,10 +19,10 @@ from distilbert.keras.heads import (
 from distilbert.keras.modules import Policy, Tensor, dropped, linear
 
 #: Under which the classes are found again in a ``.keras`` file.
-_PACKAGE = "distilbert"
+PACKAGE = "distilbert"
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertModel(Encoder):
     """The encoder without a head.
 
@@ -61,22 +61,22 @@ class _OverFirstToken(_OnDistilBert):
         return self.classifier(dropped(x_BD, self.dropout, key))
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertForMaskedLM(_OnDistilBert, MaskedLanguageModel):
     """DistilBERT with its masked-language-model head, tied to the word embeddings."""
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertForSequenceClassification(_OverFirstToken, SequenceClassifier):
     """DistilBERT with a classifier of whole texts: linear, ReLU, dropout, linear over the first token."""
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertForMultipleChoice(_OverFirstToken, MultipleChoiceModel):
     """DistilBERT with a score for each of several texts, the greatest being the choice."""
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertForTokenClassification(_OnDistilBert, TokenClassifier):
     """DistilBERT with a classifier of each token: dropout, linear."""
 
@@ -84,7 +84,7 @@ class DistilBertForTokenClassification(_OnDistilBert, TokenClassifier):
         self._make_token_head(config, policy, dropout=config.dropout)
 
 
-@keras.saving.register_keras_serializable(_PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class DistilBertForQuestionAnswering(_OnDistilBert, QuestionAnsweringModel):
     """DistilBERT with two scores for each token: that the answer begins there, and that it ends there."""
 

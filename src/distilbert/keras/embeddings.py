@@ -9,12 +9,13 @@ from distilbert.keras.modules import Composed, Policy, Tensor, dropped, norm, ta
 
 
 class Embeddings(Composed, keras.layers.Layer):
-    """Words and positions, added and normalised."""
+    """Words and positions, and for a BERT token types, added and normalised."""
 
-    def __init__(self, config: EncoderConfig, *, policy: Policy) -> None:
+    def __init__(self, config: EncoderConfig, *, policy: Policy, type_vocab_size: int = 0) -> None:
         super().__init__(dtype=policy)
         self.word_embeddings = table(config.vocab_size, config.dim, policy)
         self.position_embeddings = table(config.max_position_embeddings, config.dim, policy)
+        self.token_type_embeddings = table(type_vocab_size, config.dim, policy) if type_vocab_size else None
         self.LayerNorm = norm(config.dim, config.layer_norm_eps, policy)
         self.dropout = config.dropout
         self.padding = config.pad_token_id
@@ -27,6 +28,7 @@ class Embeddings(Composed, keras.layers.Layer):
         input_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         position_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
         key: Tensor | None = None,
     ) -> Tensor:
         """The states [B, S, D]; ``key`` drops some of their numbers."""
@@ -40,6 +42,9 @@ class Embeddings(Composed, keras.layers.Layer):
             position_ids = ops.arange(ops.shape(x)[1], dtype="int32")
         positions = self.position_embeddings(position_ids)
         x = x + (ops.stop_gradient(positions) if self.frozen_positions else positions)
+        if self.token_type_embeddings is not None:
+            types = ops.zeros((1,), "int32") if token_type_ids is None else token_type_ids
+            x = x + self.token_type_embeddings(types)
         return dropped(self.LayerNorm(x), self.dropout, key)
 
 

@@ -1,8 +1,8 @@
 """The encoder: blocks one after the other, and what every base model does with them.
 
 A DistilBERT is a BERT with half the layers, no token types and no pooler. GELU is the erf form, LayerNorm's
-epsilon is ``LAYER_NORM_EPS``, and each block adds first and normalises after (post-LN). Shape letters stand
-in ``layout.py``.
+epsilon is ``LAYER_NORM_EPS``, and each block adds first and normalises after (post-LN). The same blocks
+make both (``distilbert.py``, ``bert.py``). Shape letters stand in ``layout.py``.
 """
 
 from collections.abc import Callable, Mapping
@@ -59,10 +59,16 @@ class FeedForward(Composed, keras.layers.Layer):
 
 
 class Block(Composed, keras.layers.Layer):
-    """Attention and feed-forward, each added to its input and normalised."""
+    """Attention and feed-forward, each added to its input and normalised.
 
-    def __init__(self, config: EncoderConfig, *, layer: int, policy: Policy) -> None:
+    A BERT drops some of what its attention gives; a DistilBERT does not.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, *, layer: int, policy: Policy, attended_dropout: float = 0.0
+    ) -> None:
         super().__init__(dtype=policy, name=f"layer_{layer}")
+        self.attended_dropout = attended_dropout
         self.attention = attention(config, layer=layer, policy=policy)
         self.sa_layer_norm = norm(config.dim, config.layer_norm_eps, policy)
         self.ffn = FeedForward(config, policy=policy)
@@ -79,7 +85,7 @@ class Block(Composed, keras.layers.Layer):
         with_weights: bool = False,
         first_only: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        of_attention, of_feed_forward = keys(key, 2)
+        of_attention, of_attended, of_feed_forward = keys(key, 3)
         attended, weights_BNSS = self.attention(
             x,
             layout=layout,
@@ -89,6 +95,7 @@ class Block(Composed, keras.layers.Layer):
             with_weights=with_weights,
             first_only=first_only,
         )
+        attended = dropped(attended, self.attended_dropout, of_attended)
         x = self.sa_layer_norm((layout.first(x) if first_only else x) + attended)
         return self.output_layer_norm(x + self.ffn(x, key=of_feed_forward)), weights_BNSS
 
@@ -96,9 +103,12 @@ class Block(Composed, keras.layers.Layer):
 class Transformer(Composed, keras.layers.Layer):
     """The blocks, one after the other."""
 
-    def __init__(self, config: EncoderConfig, *, policy: Policy) -> None:
+    def __init__(self, config: EncoderConfig, *, policy: Policy, attended_dropout: float = 0.0) -> None:
         super().__init__(dtype=policy)
-        self.layer = [Block(config, layer=i, policy=policy) for i in range(config.n_layers)]
+        self.layer = [
+            Block(config, layer=i, policy=policy, attended_dropout=attended_dropout)
+            for i in range(config.n_layers)
+        ]
         #: In training, keep no activations within blocks, and compute them again in backward.
         self.recompute = False
 
@@ -191,7 +201,8 @@ class Encoder(PreTrainedModel):
             return_dict: False gives a plain tuple.
             training: drop.
             position_ids: [B, S] or [S]; None counts the columns from 0.
-            token_type_ids: a DistilBERT has none: zeros pass, with a warning.
+            token_type_ids: [B, S], of a BERT: 0 for the first text and 1 for the second; None means all
+                0. A DistilBERT has none: zeros pass, with a warning.
 
         Returns:
             ``last_hidden_state`` [B, S, D], zero where there is padding, and what was asked for.
@@ -244,6 +255,7 @@ class Encoder(PreTrainedModel):
                 batch.input_ids,
                 inputs_embeds=batch.inputs_embeds,
                 position_ids=batch.position_ids,
+                token_type_ids=batch.token_type_ids,
                 key=of_embeddings,
             ),
             layout=batch.layout,

@@ -31,12 +31,20 @@ def cross_entropy_sum(logits_TC: Tensor, labels_T: Tensor, weights_C: Any = None
     return -ops.sum(ops.where(counted_T, logs_T, ops.zeros_like(logs_T)))
 
 
-def known_distribution_sum(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
-    """Divergence of the student from the teacher at a temperature, times its square, over the last axis of
-    [..., C], where the teacher's is known, summed.
+def distribution_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of the student from the teacher at a temperature, times its square, summed over the rows.
 
-    Hinton et al. 2015, section 2: the square keeps the gradient's size the same at every temperature. A logit
-    of the teacher that is not a number belongs to none of the answers; a whole axis of such is not counted.
+    Hinton et al. 2015, section 2: the square keeps the gradient's size the same at every temperature.
+    """
+    student, teacher = (_logs(logits, temperature) for logits in (student_TC, teacher_TC))
+    return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student))
+
+
+def known_distribution_sum(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """``distribution_sum`` over the last axis of [..., C], where the teacher's is known.
+
+    A logit of the teacher that is not a number belongs to none of the answers; a whole axis of such is not
+    counted.
     """
     known = ops.isfinite(teacher)
     # An axis without anything known is taken whole, as nothing would be left of it, and then not counted.
@@ -77,6 +85,69 @@ def square_sum(values_B1: Tensor, truth_B1: Tensor) -> Tensor:
     known, nothing = ops.isfinite(truth_B1), ops.zeros_like(values_B1)
     truth = ops.where(known, ops.cast(truth_B1, values_B1.dtype), nothing)
     return ops.sum(ops.square(ops.where(known, values_B1 - truth, nothing)))
+
+
+def answers_sum(student_TV: Tensor, words_TK: Tensor, logs_TK: Tensor, *, temperature: float) -> Tensor:
+    """``distribution_sum`` from a teacher's likeliest words, all the others being taken as one.
+
+    It is never more than the whole divergence, and is it where the others are the student's in the same
+    proportions.
+
+    Args:
+        student_TV: the student's logits.
+        words_TK: the teacher's likeliest words, of a known number.
+        logs_TK: logarithms of their probabilities at the temperature, and of all others', [T, K + 1].
+        temperature: of both.
+    """
+    own_TV, logs_TK = _logs(student_TV, temperature), _at_least_fp32(logs_TK)
+    found_TK = ops.take_along_axis(own_TV, words_TK, axis=1)
+    if words_TK.shape[1] < own_TV.shape[1]:
+        rows_T1 = ops.arange(ops.shape(own_TV)[0], dtype="int32")[:, None]
+        places = ops.reshape(
+            ops.stack([ops.broadcast_to(rows_T1, ops.shape(words_TK)), words_TK], -1), (-1, 2)
+        )
+        nothing = ops.full((ops.shape(places)[0],), -math.inf, own_TV.dtype)
+        others_T = ops.logsumexp(ops.scatter_update(own_TV, places, nothing), axis=-1)
+        found_TK = ops.concatenate([found_TK, others_T[:, None]], axis=1)
+    else:
+        logs_TK = logs_TK[:, :-1]
+    return temperature**2 * ops.sum(ops.exp(logs_TK) * (logs_TK - found_TK))
+
+
+def jensen_shannon_sum(student_TC: Tensor, teacher_TC: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of both from their mean at a temperature, times its square, summed over the rows.
+
+    Lin 1991. Bounded and symmetric: a student that gives up on some of the teacher's answers loses little.
+    """
+    student, teacher = (_logs(logits, temperature) for logits in (student_TC, teacher_TC))
+    mean = ops.logaddexp(student, teacher) - math.log(2.0)
+    both = [ops.sum(ops.exp(one) * (one - mean)) for one in (student, teacher)]
+    return temperature**2 * (both[0] + both[1]) / 2
+
+
+def logits_error_sum(student_TC: Tensor, teacher_TC: Tensor) -> Tensor:
+    """Squared differences of logits, each row's mean over the classes, summed over the rows.
+
+    Ba and Caruana 2014. Each row's own mean is taken off first, as a constant changes no distribution.
+    """
+    difference = _at_least_fp32(student_TC) - _at_least_fp32(teacher_TC)
+    difference = difference - ops.mean(difference, axis=-1, keepdims=True)
+    return ops.sum(ops.mean(ops.square(difference), axis=-1))
+
+
+def states_error_sum(student_TD: Tensor, teacher_TD: Tensor) -> Tensor:
+    """Squared differences of states, each row's mean over the width, summed (Jiao et al. 2020)."""
+    squares_TD = ops.square(_at_least_fp32(student_TD) - _at_least_fp32(teacher_TD))
+    return ops.sum(ops.mean(squares_TD, axis=-1))
+
+
+def cosine_sum(student_TD: Tensor, teacher_TD: Tensor) -> Tensor:
+    """One minus the cosine of each pair of rows, summed (Sanh et al. 2019, section 2)."""
+    student, teacher = _at_least_fp32(student_TD), _at_least_fp32(teacher_TD)
+    squares_T = ops.sum(ops.square(student), axis=-1) * ops.sum(ops.square(teacher), axis=-1)
+    # Of a state of zeros the cosine is 0, and its gradient a number.
+    lengths_T = ops.sqrt(ops.maximum(squares_T, 1e-16))
+    return ops.sum(1.0 - ops.sum(student * teacher, axis=-1) / lengths_T)
 
 
 def token_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from distilbert.core.training.course import (
 )
 from distilbert.core.training.loop import learn
 from distilbert.core.training_log import TrainingLog
+from distilbert.errors import ConfigError
 from distilbert.keras.device import device_of, on
 from distilbert.keras.graphs import Graphs, key_of, rates
 from distilbert.keras.loading import places, variable
@@ -153,6 +154,9 @@ class Learner:
         recipe: of the run.
         course: says how many steps were taken.
         new_weights: keys that learn faster.
+
+    Raises:
+        ConfigError: no term of the loss has a weight, or what is asked for is done in PyTorch alone.
     """
 
     share = slice(0, None, 1)
@@ -160,6 +164,12 @@ class Learner:
     def __init__(
         self, objective: Objective, recipe: Training, course: Course, new_weights: Collection[str] = ()
     ) -> None:
+        if recipe.compile:
+            raise ConfigError(
+                "In Keras a step is a graph of TensorFlow's; feed-forwards are compiled in PyTorch.",
+                received="compile=True for Keras",
+                remedy="Leave --compile out, or leave --backend out.",
+            )
         model = objective.model
         if recipe.dropout is not None:
             set_dropout(model, recipe.dropout)
