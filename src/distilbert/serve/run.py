@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,7 @@ def serve(
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
+    _allow_connections()
     server = _Server(config, lambda loop: _end(app, loop.time() + max(_LAST, settings.grace - _LAST)))
     on_listening(_address(listening, settings))
     with listening:
@@ -105,6 +107,15 @@ class _Server(uvicorn.Server):
         self.stopped_by = number
         self.should_exit = True
         self._on_stop(loop)
+
+
+def _allow_connections() -> None:
+    """Have as many open files as the system allows: a connection is one, and a process begins with few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:
+        logger.warning("no more files may be open than there are: %s", error)
 
 
 def _end(app: object, at: float) -> None:
