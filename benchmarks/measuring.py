@@ -29,10 +29,10 @@ MIX = {"sst2.dev": 400, "ag_news.test": 400, "imdb.test_2500": 200}
 Work = Callable[[], object]
 
 
-def ragged_texts(share: float = 1.0) -> list[str]:
+def ragged_texts(share: float = 1.0, mix: Mapping[str, int] = MIX) -> list[str]:
     """Sentences of film reviews, news and whole reviews, shuffled; or a share of them."""
     texts: list[str] = []
-    for name, count in MIX.items():
+    for name, count in mix.items():
         with gzip.open(DATA / "tasks" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
             found = [json.loads(line)["text"] for line in file]
         texts += random.Random(0).sample(found, round(share * count))
