@@ -121,11 +121,12 @@ def fine_tuned(
     out: Path,
     teacher: Path | None = None,
     unlabelled: Path | None = None,
+    finetuner: Any = Finetuner,
 ) -> dict[str, Any]:
-    """Fine-tune, judge, leave the model at ``out``, and tell of it."""
+    """Fine-tune by a wing's ``Finetuner``, judge, leave the model at ``out``, and tell of it."""
     train, test = (read_examples(path, task=task.task) for path in files)
     more: Any = read_examples(unlabelled, task=train.task, labelled=False) if unlabelled else ()
-    tuned = Finetuner(model, teacher=teacher, task=task.task, recipe=recipe, progress=told)
+    tuned = finetuner(model, teacher=teacher, task=task.task, recipe=recipe, progress=told)
     run = tuned.run(train, unlabelled=more, evaluate=test, out=out)
     evaluation = run.facts["evaluation"]
     scores = {name: evaluation[name]["value"] for name in task.metric.split(" and ")}

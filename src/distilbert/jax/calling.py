@@ -6,7 +6,7 @@ inside a function that is itself compiled, differentiated or mapped becomes a pa
 that it is given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from distilbert.core.outputs import ModelOutput
 from distilbert.errors import ConfigError
 from distilbert.jax.adjustable import Adjustable
 from distilbert.jax.batch import Batch, check_head_mask, widened
+from distilbert.jax.forms import Form, taken_apart
 from distilbert.jax.loading import leaves_of, places
 from distilbert.jax.modules import Array
 from distilbert.jax.recording import has_values, is_at_hand, is_recording
@@ -34,6 +35,8 @@ class Called(Adjustable):
     #: Of its results, those that have a number or a row for each token, in the second axis.
     lies_as_tokens: ClassVar[tuple[str, ...]] = ()
     deterministic: bool
+    #: The configuration, as a part of the model's form.
+    _fields: Any
 
     def _answer(
         self,
@@ -58,14 +61,14 @@ class Called(Adjustable):
             batch = self.encoder.batch(*inputs, output_attentions=attentions, first_only=not whole)
         given = self._check_labels(batch, **labels)
         shown = {"output_attentions": attentions, "output_hidden_states": hidden_states}
-        graphdef, state = self._split(params)
-        if is_recording(state, batch, head_mask, key, given):
-            model = self if params is None else nnx.merge(graphdef, state)
+        form, arrays = self._apart(params)
+        if is_recording(arrays, batch, head_mask, key, given):
+            model = self if params is None else form.with_arrays(arrays)
             output = model._compute(batch, head_mask, key, given, **shown)
         else:
             wide = widened(config, batch)
             given = self._widen_labels(given, wide)
-            output = computed(graphdef, state, wide, head_mask, key, given, **shown)
+            output = computed(form, arrays, wide, head_mask, key, given, **shown)
             output = self._cut(output, batch.shape[1], wide.shape[1])
         return output if chosen(return_dict, config.use_return_dict) else output.to_tuple()
 
@@ -106,20 +109,16 @@ class Called(Adjustable):
             )
         return dropout_rng
 
-    def _split(self, params: Any) -> tuple[Any, Any]:
-        """The model's form and its numbers: its own, or those of a tree like ``model.params``."""
-        graphdef, state = nnx.split(self)
+    def _apart(self, params: Any) -> tuple[Form, list[Array]]:
+        """The model's form and its arrays: its own, or those of a tree like ``model.params``."""
+        form, arrays = taken_apart(self, hash(self._fields))
         if params is None:
-            if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(state)):
+            if any(isinstance(array, jax.ShapeDtypeStruct) for array in arrays):
                 self._refuse_hollow("computed with")
-            return graphdef, state
+            return form, arrays
         own = places(self.manifest)
-        leaves = {own[key].name: leaf for key, leaf in leaves_of(params, self.manifest).items()}
-        filled = [
-            (path, variable.replace(leaves["/".join(map(str, path))]))
-            for path, variable in nnx.to_flat_state(state)
-        ]
-        return graphdef, nnx.from_flat_state(filled)
+        named = {own[key].name: leaf for key, leaf in leaves_of(params, self.manifest).items()}
+        return form, form.arrays_of(named)
 
     def _cut(self, output: ModelOutput, length: int, wide: int) -> ModelOutput:
         """What belongs to the length that a call came with, of an answer about wider rows."""
@@ -141,10 +140,10 @@ def _part(x: Array, part: Any) -> Array:
     return jax.device_put(np.asarray(x)[part]) if has_values(x) and is_at_hand(x) else x[part]
 
 
-@partial(jax.jit, static_argnames=("graphdef", "output_attentions", "output_hidden_states"))
+@partial(jax.jit, static_argnames=("form", "output_attentions", "output_hidden_states"))
 def computed(
-    graphdef: Any,
-    state: Any,
+    form: Form,
+    arrays: Sequence[Array],
     batch: Batch,
     head_mask: Array | None,
     key: Array | None,
@@ -154,7 +153,7 @@ def computed(
     output_hidden_states: bool,
 ) -> ModelOutput:
     """The answer of a model that was taken apart, compiled."""
-    model = nnx.merge(graphdef, state)
+    model = form.with_arrays(arrays)
     return model._compute(
         batch,
         head_mask,
