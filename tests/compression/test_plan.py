@@ -6,7 +6,7 @@ import pytest
 from small_files import sentences, write_teacher
 
 from distilbert import BertConfig, DistilBertConfig, DistilBertTokenizerFast
-from distilbert.compression.candidates import Beginnings, Shape, proposed, shapes
+from distilbert.compression.candidates import Beginnings, Shape, is_beaten, shapes
 from distilbert.compression.halving import rank
 from distilbert.compression.measuring import Figure
 from distilbert.compression.plan import Plan, Row, budgeted
@@ -67,9 +67,9 @@ def test_candidates_are_shares_of_their_model() -> None:
 
 def test_a_whole_vocabulary_gives_way_to_the_trimmed_one() -> None:
     whole, trimmed, other = Shape(2, 32, "whole"), Shape(2, 32, "trimmed"), Shape(1, 32, "trimmed")
-    assert not proposed(whole, [whole, trimmed])
-    assert proposed(whole, [whole, other])
-    assert proposed(trimmed, [whole, trimmed])
+    assert is_beaten(whole, [whole, trimmed])
+    assert not is_beaten(whole, [whole, other])
+    assert not is_beaten(trimmed, [whole, trimmed])
 
 
 def test_of_those_that_meet_the_smallest_else_the_nearest() -> None:

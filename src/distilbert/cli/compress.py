@@ -72,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--layers", type=int, nargs="+", metavar="N", help="depths to try")
     group.add_argument("--dims", type=int, nargs="+", metavar="D", help="widths to try")
     group.add_argument(
+        "--vocabulary",
+        choices=("trimmed", "whole"),
+        default="trimmed",
+        help="to the texts, letters kept (%(default)s), or the base's",
+    )
+    group.add_argument(
         "--runtimes", nargs="+", choices=("onnx", "openvino"), help="to try (all that are installed)"
     )
     group.add_argument("--seconds", type=float, default=2.0, help="that each is measured (%(default)s)")
@@ -94,6 +100,7 @@ def run(args: argparse.Namespace, display: Display) -> int:
         base=args.base,
         layers=args.layers,
         dims=args.dims,
+        vocabulary=args.vocabulary,
         runtimes=args.runtimes,
         recipe=recipe,
         device=args.device,

@@ -20,6 +20,9 @@ from distilbert.errors import TrainingError
 #: Texts that are asked about one by one, and times that all of them are.
 TEXTS, TURNS = 64, 5
 
+#: Parts of the examples by their length, each as many.
+PARTS = 4
+
 #: What stands in a folder beside the files that answer.
 NOT_COUNTED = ("proof.json", "proof.jsonl", "report.html", "README.md")
 
@@ -107,6 +110,30 @@ def latencies(answers: Callable[[Examples], Any], rows: Examples, *, seconds: fl
         name: Figure.of([float(np.percentile(turn, percent)) for turn in turns])
         for name, percent in (("p50", 50), ("p99", 99))
     }
+
+
+def by_length(answers: Callable[[Examples], Any], examples: Examples) -> list[dict[str, float]]:
+    """p50 and p99 in milliseconds of one example alone, in parts of as many by their characters."""
+    sizes = [sum(map(len, row)) for row in examples.rows(*text_columns(examples))]
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    found = []
+    for part in np.array_split(np.array(order), PARTS):
+        if not len(part):
+            continue
+        spent = []
+        for i in part.tolist():
+            one = examples.take([i])
+            started = time.perf_counter()
+            answers(one)
+            spent.append(1000 * (time.perf_counter() - started))
+        ends = {"shortest": sizes[part[0]], "longest": sizes[part[-1]], "rows": len(part)}
+        found.append({**ends, "p50": float(np.percentile(spent, 50)), "p99": float(np.percentile(spent, 99))})
+    return found
+
+
+def text_columns(examples: Examples) -> list[str]:
+    """The text, or both of a pair."""
+    return [name for name in ("text", "text_b") if name in examples.columns]
 
 
 def _rate(answers: Callable[[Examples], Any], rows: Examples, seconds: float) -> Figure:

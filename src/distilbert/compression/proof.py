@@ -16,7 +16,7 @@ import numpy as np
 
 from distilbert.compression.hearing import Said
 from distilbert.compression.judging import ask_alone, qualities, told_of
-from distilbert.compression.measuring import Figure, counted_files, measure
+from distilbert.compression.measuring import Figure, by_length, counted_files, measure, text_columns
 from distilbert.compression.target import KINDS, Target, shown
 from distilbert.core.files import read_json, write_atomically
 from distilbert.core.machine import describe_machine, usable_cores
@@ -50,14 +50,16 @@ class Check:
 
 def prove(
     folder: Path, examples: Examples, said: Said, *, seed: int, seconds: float, progress: Progress = silent
-) -> tuple[dict[str, Figure], list[dict[str, Any]]]:
-    """A folder's figures on rows that had no part in making it, and the rows with their answers."""
+) -> tuple[dict[str, Figure], list[dict[str, float]], list[dict[str, Any]]]:
+    """A folder's figures on rows that had no part in making it, its times by length, and the rows with their
+    answers.
+    """
     with Engine.load(folder, streams=1, threads=usable_cores()) as engine:
         task, answers = engine.task, ask_alone(engine.answers, examples)
-        told = told_of(task, answers)
+        told, times = told_of(task, answers), by_length(engine.answers, examples)
     found = qualities(task, examples, told, said, seed=seed, progress=progress)
     found |= measure(folder, examples, seconds=seconds)
-    return found, _lines(task, examples, said, answers)
+    return found, times, _lines(task, examples, said, answers)
 
 
 def write_proof(folder: Path, facts: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
@@ -198,7 +200,7 @@ def _lines(task: Any, examples: Examples, said: Said, answers: Sequence[Any]) ->
 
 
 def _rows(examples: Examples) -> list[dict[str, str]]:
-    names = [name for name in ("text", "text_b") if name in examples.columns]
+    names = text_columns(examples)
     return [dict(zip(names, row, strict=True)) for row in examples.rows(*names)]
 
 

@@ -6,18 +6,26 @@ from typing import Any
 
 import numpy as np
 
+from distilbert.compression.candidates import Shape
+from distilbert.compression.measuring import PARTS
 from distilbert.compression.target import KINDS, Target, shown
 from distilbert.report import page as html
 from distilbert.report.charts import dot_chart
 
-PLAN_COLUMNS = ("candidate", "by", "p50", "p99", "texts/s", "size", "")
-FRONTIER_COLUMNS = ("candidate", "steps", "agreement", "quality", "p50", "texts/s", "size", "state")
+PLAN_COLUMNS = ("layers x width, vocabulary", "by", "p50", "p99", "texts/s", "size", "")
+FRONTIER_COLUMNS = (
+    "layers x width, vocabulary",
+    "steps",
+    "agreement",
+    "quality",
+    "p50",
+    "texts/s",
+    "size",
+    "state",
+)
 
 #: Rows that are listed where both differ, and characters of a text.
 _LISTED, _CHARACTERS = 40, 160
-
-#: Parts of the rows by their length, each as many.
-_PARTS = 4
 
 #: Terms that are shown of both.
 _SHOWN = (
@@ -114,8 +122,11 @@ def compression_page(facts: Mapping[str, Any], lines: Sequence[Mapping[str, Any]
         sections.insert(1, html.section("What would buy the rest", *said))
     if "labels" in facts["task"]:
         sections.append(html.section("By class", html.table(_BY, _by_class(lines))))
+    by_length = [html.table(("", "rows", "p50", "p99"), _times(facts["by_length"]))]
     if _comparable(lines):
-        sections.append(html.section("By length", html.table(_BY, _by_length(lines))))
+        by_length.insert(0, html.table(_BY, _by_length(lines)))
+    sections.append(html.section("By length", *by_length))
+    if _comparable(lines):
         sections.append(_differing(lines))
     sections.append(html.section("Cost", *_cost(facts)))
     sections.append(html.section("What was looked at", html.table(PLAN_COLUMNS, plan_rows(facts["plan"]))))
@@ -170,10 +181,22 @@ def _by_class(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return [_counted(label, by[label]) for label in sorted(by)]
 
 
+def _times(parts: Sequence[Mapping[str, float]]) -> list[list[str]]:
+    return [
+        [
+            f"{part['shortest']:,} to {part['longest']:,} characters",
+            f"{part['rows']:,}",
+            shown("p50", part["p50"]),
+            shown("p99", part["p99"]),
+        ]
+        for part in parts
+    ]
+
+
 def _by_length(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """By characters, in parts of as many rows each."""
     order = sorted(lines, key=_length)
-    parts = [part for part in np.array_split(np.arange(len(order)), _PARTS) if len(part)]
+    parts = [part for part in np.array_split(np.arange(len(order)), PARTS) if len(part)]
     rows = []
     for part in parts:
         some = [order[i] for i in part]
@@ -256,7 +279,7 @@ def _text(line: Mapping[str, Any]) -> str:
 
 
 def _name(shape: Mapping[str, Any]) -> str:
-    return f"{shape['layers']} layers, {shape['dim']} wide, {shape['vocabulary']} vocabulary"
+    return Shape(**shape).name
 
 
 def _unit(name: str) -> str:
