@@ -53,6 +53,15 @@ def test_steps_have_an_end() -> None:
     assert [set(rung.steps.values()) for rung in plan.rungs] == [{5}, {5}]
 
 
+def test_an_interval_of_turns_is_where_others_would_lie() -> None:
+    """By hand: of ratios 1, 2, 4 the logarithms deviate by ln 2, times t of two degrees and sqrt(4/3)."""
+    figure = Figure.of([1.0, 2.0, 4.0])
+    assert figure.value == 2.0
+    ratio = 2 ** (4.303 * (4 / 3) ** 0.5)
+    assert (figure.low, figure.high) == (pytest.approx(2 / ratio), pytest.approx(2 * ratio))
+    assert Figure.of([3.0, 3.0, 3.0]).high == pytest.approx(3.0)
+
+
 def test_candidates_are_shares_of_their_model() -> None:
     config = DistilBertConfig(n_layers=6, n_heads=12, dim=384, hidden_dim=1536)
     found = shapes(config, trimmed=True)

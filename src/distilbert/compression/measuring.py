@@ -17,8 +17,11 @@ from distilbert.core.tasks.examples import Examples
 from distilbert.engine.engine import Engine
 from distilbert.errors import TrainingError
 
-#: Texts that are asked about one by one, and times that all of them are.
-TEXTS, TURNS = 64, 5
+#: Texts that are asked about one by one, and times that all of them are, at least and at most.
+TEXTS, LEAST_TURNS, TURNS = 64, 3, 5
+
+#: Student's t that 97.5% lie below, by the number of values that a deviation is of.
+_QUANTILES = {3: 4.303, 4: 3.182, 5: 2.776}
 
 #: Parts of the examples by their length, each as many.
 PARTS = 4
@@ -56,8 +59,15 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Figure":
-        """The median of several turns, and the least and the most that one of them gave."""
-        return cls(statistics.median(values), min(values), max(values))
+        """The median of several turns, and where 95% of further ones would lie if their ratios were normal.
+
+        What turns differ by is what else the machine does, so that few turns make a wide interval.
+        """
+        logs = np.log(values)
+        beyond = _QUANTILES[len(logs)] * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
+        middle, value = logs.mean(), statistics.median(values)
+        low, high = (float(np.exp(end)) for end in (middle - beyond, middle + beyond))
+        return cls(value, min(low, value), max(high, value))
 
     @classmethod
     def exactly(cls, value: float) -> "Figure":
@@ -99,7 +109,7 @@ def latencies(answers: Callable[[Examples], Any], rows: Examples, *, seconds: fl
         answers(one)
     turns: list[list[float]] = []
     begun = time.perf_counter()
-    while len(turns) < 2 or (len(turns) < TURNS and time.perf_counter() - begun < seconds):
+    while len(turns) < LEAST_TURNS or (len(turns) < TURNS and time.perf_counter() - begun < seconds):
         turn = []
         for one in alone:
             started = time.perf_counter()
@@ -141,7 +151,7 @@ def _rate(answers: Callable[[Examples], Any], rows: Examples, seconds: float) ->
     answers(rows)
     rates: list[float] = []
     begun = time.perf_counter()
-    while len(rates) < 2 or (len(rates) < TURNS and time.perf_counter() - begun < seconds):
+    while len(rates) < LEAST_TURNS or (len(rates) < TURNS and time.perf_counter() - begun < seconds):
         started, done = time.perf_counter(), 0
         while not done or time.perf_counter() - started < seconds / TURNS:
             answers(rows)

@@ -65,7 +65,14 @@ def _of_quality(
             f"{best.shape.name} came to {best.quality[term.name].value:.4f} after {best.steps:,} steps."
         )
     own = (chosen.shape.layers, chosen.shape.dim)
-    larger = [r for r in plan.rows if r.dropped and (r.shape.layers, r.shape.dim) > own and r.figures]
+    tried = {(shape.layers, shape.dim) for shape in latest}
+    larger = [
+        row
+        for row in plan.rows
+        if (row.shape.layers, row.shape.dim) > own
+        and (row.shape.layers, row.shape.dim) not in tried
+        and row.figures
+    ]
     if larger:
         least = min(larger, key=lambda row: (row.shape.layers, row.shape.dim))
         said.append(
