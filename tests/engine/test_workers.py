@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from child_processes import children_of, hold_up
 from held_runtime import until
 from served_folders import write_served_folders
 from tiny import TEXTS
@@ -26,21 +28,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_served_folders(tmp_path_factory.mktemp("served"), "classes")["classes"]
 
 
-def children() -> set[int]:
-    """Processes that this one has started and that are there."""
-    tasks = Path("/proc/self/task")
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
-
-
 def test_processes_answer_as_one_does(folder: Path) -> None:
-    before = children()
+    before = children_of()
     with pipeline("text-classification", folder, top_k=None) as alone:
         wanted = alone(list(TEXTS))
     with pipeline("text-classification", folder, top_k=None, workers=2, streams=2, threads=1) as ours:
         assert ours.runtime == alone.runtime
         assert ours.workers.alive == 2
         assert ours.workers.streams == 4
-        workers = children() - before
+        workers = children_of() - before
         assert len(workers) == 2
         with ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda _: ours(list(TEXTS)), range(8)))
@@ -49,29 +45,29 @@ def test_processes_answer_as_one_does(folder: Path) -> None:
             assert {one["label"]: one["score"] for one in own} == {
                 one["label"]: pytest.approx(one["score"], abs=1e-6) for one in other
             }
-    until(lambda: not (children() & workers))
+    until(lambda: not (children_of() & workers))
 
 
 def test_one_that_dies_is_replaced_and_what_it_computed_is_told(folder: Path) -> None:
-    before = children()
+    before = children_of()
     with pipeline("text-classification", folder, workers=1, streams=1) as ours:
-        (worker,) = children() - before
-        os.kill(worker, signal.SIGSTOP)  # it holds what it is sent, and answers nothing
-        call = ours.begin([TEXTS[1]])
-        request = call.submit()
+        (worker,) = children_of() - before
+        hold_up(worker)
+        request = ours.begin([TEXTS[1]]).submit()
         until(lambda: not ours.workers._free)
+        time.sleep(0.2)
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(WorkerError, match="ended while it computed"):
             request.result(60)
         assert ours(TEXTS[1])[0]["label"]  # another is waited for
         assert ours.workers.replaced == 1
-        assert worker not in children()
+        assert worker not in children_of()
 
 
 def test_who_was_computed_together_with_another_is_computed_again(folder: Path) -> None:
-    before = children()
+    before = children_of()
     with pipeline("text-classification", folder, workers=1, streams=1) as ours:
-        (worker,) = children() - before
+        (worker,) = children_of() - before
         held, run = threading.Event(), ours.workers.run
         fed: list[int] = []
 
@@ -79,9 +75,14 @@ def test_who_was_computed_together_with_another_is_computed_again(folder: Path) 
             held.wait(60)
             fed.append(len(feed["input_ids"]))
             if fed[-1] == 3:  # it dies with three requests in its hands
-                os.kill(worker, signal.SIGSTOP)
-                threading.Timer(0.2, os.kill, (worker, signal.SIGKILL)).start()
+                hold_up(worker)
+                threading.Thread(target=kill).start()
             return run(feed)
+
+        def kill() -> None:
+            until(lambda: not ours.workers._free)
+            time.sleep(0.2)  # from the choice of a process to the last byte that it is sent
+            os.kill(worker, signal.SIGKILL)
 
         ours.workers.run = running
         first = ours.begin([TEXTS[4]]).submit()
@@ -107,7 +108,7 @@ def test_whoever_ends_leaves_no_process_behind(folder: Path) -> None:
 
 
 def test_what_cannot_be_opened_is_told_by_whoever_asked(folder: Path, tmp_path: Path) -> None:
-    before = children()
+    before = children_of()
     with pytest.raises(ConfigError, match="A runtime is auto"):
         pipeline("text-classification", folder, workers=2, runtime="none")
     for file in folder.iterdir():
@@ -119,7 +120,7 @@ def test_what_cannot_be_opened_is_told_by_whoever_asked(folder: Path, tmp_path: 
         pipeline("text-classification", tmp_path, workers=2)
     with pytest.raises(ConfigError, match="workers"):
         pipeline("text-classification", folder, workers=0)
-    until(lambda: not (children() - before))
+    until(lambda: not (children_of() - before))
 
 
 @pytest.mark.parametrize(("given", "cores", "wanted"), [((None, None), 4, (4, 1)), ((1, None), 4, (1, 4))])

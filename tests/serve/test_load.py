@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_processes import children_of
 from held_runtime import Held, held_runtime, until
 from running_server import serve_process, serving
 from served_folders import write_served_folders
@@ -215,19 +216,19 @@ def test_a_key_has_requests_of_its_own() -> None:
 # Whole processes.
 
 
-def children_of(process: int) -> set[int]:
-    """Processes that another has started and that are there."""
-    tasks = Path(f"/proc/{process}/task")
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
-
-
-def test_sigterm_under_load_answers_all_that_was_let_in(folders: dict[str, Path]) -> None:
-    with serve_process(str(folders["classes"]), f"names={folders['tags']}") as running:
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "with workers"])
+def test_sigterm_under_load_answers_all_that_was_let_in(
+    folders: dict[str, Path], workers: tuple[str, ...]
+) -> None:
+    with serve_process(str(folders["classes"]), f"names={folders['tags']}", *workers) as running:
         client = running.client.until_ready()
-        # Without PyTorch, and at loopback.
-        maps = Path(f"/proc/{running.process.pid}/maps").read_text()
-        assert "onnxruntime" in maps
-        assert "libtorch" not in maps
+        # Without PyTorch, whoever computes.
+        computing = children_of(running.process.pid) or {running.process.pid}
+        assert len(computing) == (4 if workers else 1)
+        for process in computing:
+            maps = Path(f"/proc/{process}/maps").read_text()
+            assert "onnxruntime" in maps
+            assert "libtorch" not in maps
         statuses: list[int] = []
         refused: list[str] = []
         stopping = threading.Event()
