@@ -11,7 +11,7 @@ import torch
 from keras_twins import ATOL
 from tiny import ragged, tiny
 
-pytest.importorskip("keras", reason="Keras is not installed: pip install 'distilbert[keras]'")
+keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'distilbert[keras]'")
 
 CODE = """
 import sys
@@ -44,6 +44,7 @@ model.gradient_checkpointing_enable()
 told = model.fit(batch, data["labels"], batch_size=len(data["ids"]), epochs=1, verbose=0).history
 np.testing.assert_allclose(told["loss"][0], data["loss"], atol=2e-5)
 model.save_pretrained(f"{folder}/trained")
+model.save(f"{folder}/trained.keras")
 if backend == "jax":
     import distilbert.jax.pytrees  # both wings in one process
 """
@@ -67,6 +68,66 @@ def test_a_backend_answers_and_learns_as_torch_does(backend: str, tmp_path: Path
     assert done.returncode == 0, done.stderr[-3000:]
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     model(ids, mask, labels=labels).loss.backward()
+    optimiser.step()
+    trained = type(model).from_pretrained(tmp_path / "trained").arrays()
+    for key, array in model.arrays().items():
+        assert np.abs(array - trained[key]).max() <= ATOL, key
+    kept = keras.saving.load_model(tmp_path / "trained.keras")  # by TensorFlow
+    for key, array in trained.items():
+        np.testing.assert_array_equal(kept.arrays()[key], array, err_msg=key)
+
+
+SHARED = """
+import sys
+import keras, numpy as np
+
+folder, backend = sys.argv[1:]
+if backend == "jax":
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
+    assert len(keras.distribution.list_devices()) == 2
+    import contextlib
+    scope = contextlib.nullcontext()
+else:
+    import tensorflow as tf
+    place = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(place, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert strategy.num_replicas_in_sync == 2
+    scope = strategy.scope()
+from distilbert.keras import TFDistilBertForSequenceClassification
+
+data = np.load(f"{folder}/data.npz")
+with scope:
+    model = TFDistilBertForSequenceClassification.from_pretrained(folder, seed=0)
+    model.compile(keras.optimizers.SGD(0.1))
+batch = {"input_ids": data["ids"], "attention_mask": data["mask"]}
+told = model.fit(batch, data["labels"], batch_size=len(data["ids"]), verbose=0).history
+np.testing.assert_allclose(told["loss"][0], data["loss"], atol=2e-5)
+model.save_pretrained(f"{folder}/trained")
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_step_shared_by_two_devices_is_the_same_step(backend: str, tmp_path: Path) -> None:
+    """By MirroredStrategy of TensorFlow's, and by Keras' distribution on JAX."""
+    model = tiny("DistilBertForSequenceClassification", n_layers=1)
+    ids, mask = ragged("DistilBertForSequenceClassification", 4, 9)
+    labels = torch.tensor([0, 1, 1, 0])
+    model.save_pretrained(tmp_path)
+    loss = model(ids, mask, labels=labels).loss
+    named = {"ids": ids, "mask": mask, "labels": labels, "loss": loss.detach()}
+    np.savez(tmp_path / "data.npz", **{name: x.numpy() for name, x in named.items()})
+    environment = {
+        **os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED, tmp_path, backend],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss.backward()
     optimiser.step()
     trained = type(model).from_pretrained(tmp_path / "trained").arrays()
     for key, array in model.arrays().items():

@@ -66,6 +66,32 @@ def test_a_step_by_the_models_own_loss_is_torch_s() -> None:
         first.fit(BATCH, labels, sample_weight=np.ones(6), verbose=0)
 
 
+def test_the_models_own_loss_has_the_peers_names() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    model, twin = small("ForSequenceClassification")
+    for name in ("passthrough", None):
+        twin.compile(keras.optimizers.SGD(0.0), loss=name)
+        told = twin.fit(BATCH, labels, verbose=0, shuffle=False).history["loss"][0]
+        assert abs(told - float(model(*RAGGED, labels=torch.from_numpy(labels)).loss.detach())) <= ATOL, name
+
+
+def test_a_model_in_8_bits_answers_nearly_alike(tmp_path: Path) -> None:
+    """Kept as Keras keeps it; a folder holds published parameters, and refuses."""
+    _, twin = small("ForSequenceClassification")
+    before = numbers(twin(BATCH).logits)
+    with pytest.warns(UserWarning, match="does not have a `quantize` method"):
+        twin.quantize("int8")
+    held = {variable.dtype for variable in twin.variables}
+    assert "int8" in held
+    after = numbers(twin(BATCH).logits)
+    assert 0 < np.abs(after - before).max() < 0.1 * np.abs(before).max()
+    twin.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(BATCH).logits, after, atol=ATOL)
+    with pytest.raises(ConfigError, match="Save a quantised model as Keras does"):
+        twin.save_pretrained(tmp_path / "folder")
+
+
 def test_losses_and_metrics_of_keras_s_learn_and_are_told(tmp_path: Path) -> None:
     _, twin = small("ForSequenceClassification", dropout=0.1, seq_classif_dropout=0.2)
     labels = IDS[:, 0] % 2

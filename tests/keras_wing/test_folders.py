@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from keras_twins import twin_of
 from tiny import CLASSES, tiny, tiny_config
 
@@ -96,6 +97,36 @@ def test_paths_of_variables_are_those_of_the_published_names() -> None:
     assert "student/distilbert/transformer/layer_0/attention/q_lin/kernel" in paths
     assert "student/vocab_projector/bias" in paths
     assert len(paths) == len(twin.arrays())
+
+
+def test_pruned_as_pytorch_prunes(tmp_path: Path) -> None:
+    model = tiny("DistilBertForSequenceClassification")
+    twin = twin_of(model)
+    ids = np.arange(1, 25).reshape(2, 12)
+    whole = twin.predict(ids, verbose=0).logits  # a graph of what there was before
+    paths = [variable.path for variable in twin.variables]
+    for one in (model, twin):
+        one.prune_heads({0: [0, 2], -1: [3]})
+    with pytest.raises(ConfigError, match="heads_to_prune"):
+        twin.prune_heads({0: [-1]})
+    with pytest.raises(ConfigError):
+        twin.prune_heads({0: [1, 3]})
+    assert twin.config.pruned_heads == {0: [0, 2], 1: [3]}
+    assert_same(twin.arrays(), model.arrays())
+    assert sorted(variable.path for variable in twin.variables) == sorted(paths)
+    twin.save_pretrained(tmp_path)
+    again = wing.DistilBertForSequenceClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        told = model(torch.from_numpy(ids)).logits.numpy()
+    for one in (twin, again):
+        np.testing.assert_allclose(one(ids).logits, told, atol=2e-5)
+    np.testing.assert_allclose(twin.predict(ids, verbose=0).logits, told, atol=2e-5)
+    assert np.abs(whole - told).max() > 1e-3
+    twin.compile("sgd")
+    twin.fit(ids, np.array([0, 1]), verbose=0)
+    assert all(
+        (twin.arrays()[key] != array).any() for key, array in model.arrays().items() if "q_lin.weight" in key
+    )
 
 
 def test_without_keras_it_says_what_to_install() -> None:

@@ -1,7 +1,9 @@
-"""What can be changed of a model once it is built: attention, memory for time."""
+"""What can be changed of a model once it is built: heads, attention, memory for time."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distilbert.core import rules
 from distilbert.keras.published import Published
 
 if TYPE_CHECKING:
@@ -27,6 +29,28 @@ class Adjustable(Published):
     def get_position_embeddings(self) -> Any:
         """The table of positions, a ``keras.layers.Embedding``."""
         return self.encoder.embeddings.position_embeddings
+
+    def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> None:
+        """Take heads out for good; ``config.pruned_heads`` keeps which, across saving and loading.
+
+        A model that was compiled is to be compiled again: its optimiser holds what there was before.
+
+        Args:
+            heads_to_prune: numbers of heads of the unpruned model, by layer; -1 is the last layer.
+
+        Raises:
+            ConfigError: a head or layer that is not there, or all heads of a layer.
+        """
+        before = self.config.pruned_heads
+        pruned = rules.heads_pruned(before, heads_to_prune, layers=self.config.n_layers)
+        self.config.pruned_heads = pruned
+        try:
+            self.config.check()
+        except ValueError:
+            self.config.pruned_heads = before
+            raise
+        self.encoder._prune()
+        self._forget_graphs()
 
     def set_attention(self, implementation: str) -> None:
         """Choose the attention anew: "eager" or "dot_product_attention".

@@ -4,6 +4,7 @@ The shape letters stand in ``layout.py``.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -15,7 +16,7 @@ from distilbert.core.config import EncoderConfig
 from distilbert.core.parameters import kept_heads
 from distilbert.errors import ConfigError
 from distilbert.keras.layout import Layout
-from distilbert.keras.modules import Composed, Policy, Tensor, dropped, linear
+from distilbert.keras.modules import Composed, Policy, Tensor, dropped, linear, reshaped
 from distilbert.keras.recording import kind
 
 
@@ -59,6 +60,16 @@ class SelfAttention(Composed, keras.layers.Layer):
     def become(self, kind: type["SelfAttention"]) -> None:
         """Another implementation, in place, over the same projections."""
         object.__setattr__(self, "__class__", kind)  # nothing that Keras should keep account of
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Let go of the other heads; these are some of its own, by their numbers in the unpruned model."""
+        size = self.attention_head_size
+        kept = np.concatenate([np.arange(size) + size * self.heads.index(head) for head in heads])
+        for layer in (self.q_lin, self.k_lin, self.v_lin):
+            kernel, bias = map(ops.convert_to_numpy, (layer.kernel, layer.bias))
+            reshaped(layer, kernel=kernel[:, kept], bias=bias[kept])
+        reshaped(self.out_lin, kernel=ops.convert_to_numpy(self.out_lin.kernel)[kept])
+        self.heads = tuple(heads)
 
     def call(
         self,

@@ -181,7 +181,8 @@ def _check_positions(config: EncoderConfig, position_ids: Any, shape: Shape) -> 
     else:
         given, wanted = agreed(given, shape)
     calls.refuse_position_ids(kind(position_ids), given, wanted, whole=is_whole(position_ids))
-    if has_values(position_ids) and (found := numbers(position_ids)).size:
+    if has_values(position_ids) and numbers(position_ids).size:
+        found = numbers(position_ids)
         calls.refuse_positions(config, int(found.min()), int(found.max()))
 
 
@@ -191,7 +192,8 @@ def _check_token_types(config: EncoderConfig, token_type_ids: Any, shape: Shape)
     whole = is_whole(token_type_ids)
     given, wanted = agreed(shape_of(token_type_ids), shape)
     calls.refuse_token_type_ids(kind(token_type_ids), given, wanted, whole=whole)
-    if has_values(token_type_ids) and (found := numbers(token_type_ids)).size:
+    if has_values(token_type_ids) and numbers(token_type_ids).size:
+        found = numbers(token_type_ids)
         calls.refuse_token_types(config, int(found.min()), int(found.max()))
     if not isinstance(config, BertConfig) and not is_recording(token_type_ids):
         _warn_of_token_types()

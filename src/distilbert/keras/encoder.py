@@ -14,6 +14,7 @@ from keras import ops
 
 from distilbert.core.config import EncoderConfig
 from distilbert.core.outputs import BaseModelOutput
+from distilbert.core.parameters import kept_heads
 from distilbert.keras.attention import SelfAttention
 from distilbert.keras.batch import Batch, read
 from distilbert.keras.embeddings import Embeddings
@@ -269,6 +270,13 @@ class Encoder(PreTrainedModel):
     @property
     def _attentions(self) -> list[SelfAttention]:
         return [block.attention for block in self.transformer.layer]
+
+    def _prune(self) -> None:
+        """Let go of the heads that the configuration says are pruned."""
+        for i, one in enumerate(self._attentions):
+            kept = tuple(kept_heads(self.config, i))
+            if kept != one.heads:
+                one.keep(kept)
 
     def _set_attention(self, implementation: str) -> None:
         kind = attention_class(implementation)

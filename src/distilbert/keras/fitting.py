@@ -1,7 +1,7 @@
 """``compile``, ``fit``, ``evaluate`` and ``predict``, as Keras has them, of models whose results have names.
 
-A model that is compiled without a loss learns by its own, whose labels stand in the batch or beside it.
-Losses and metrics of Keras' are given the results that the labels are of.
+A model that is compiled without a loss, or with "passthrough", learns by its own, whose labels stand in the
+batch or beside it. Losses and metrics of Keras' are given the results that the labels are of.
 """
 
 from collections import UserDict
@@ -16,6 +16,10 @@ from distilbert.errors import ConfigError, DataError
 from distilbert.keras.calling import Called, Given
 from distilbert.keras.feeding import tf_dataset
 from distilbert.keras.modules import Tensor
+from distilbert.keras.recording import replicas
+
+#: What the published classes call a model's own loss.
+_OWN = ("passthrough", "auto_with_warning")
 
 
 class Fitted(Called):
@@ -48,7 +52,7 @@ class Fitted(Called):
             ConfigError: weights of rows, which the model's own loss does not take.
             DataError: no labels, or others than the model tells.
         """
-        if self.loss is not None:
+        if self.loss not in (None, *_OWN):
             y, y_pred = self._matched(x, y, y_pred)
             return super().compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
@@ -63,6 +67,7 @@ class Fitted(Called):
         if own is None:
             batch = self._batch(self._spread({"input_ids": x}))
             own = self.cost(y_pred, batch, self._told(x, y))
+        own = own / replicas()
         for further in self.losses:  # of regularisers
             own = own + further
         return own

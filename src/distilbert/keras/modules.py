@@ -7,6 +7,7 @@ folder's are read; drawing others first would be time for nothing.
 from typing import Any
 
 import keras
+import numpy as np
 
 Tensor = Any
 
@@ -49,6 +50,25 @@ def norm(width: int, eps: float, policy: Policy) -> Any:
     layer = keras.layers.LayerNormalization(epsilon=eps, dtype=policy)
     layer.reads = (None, width)
     return layer
+
+
+def reshaped(layer: Any, **arrays: "np.ndarray[Any, Any]") -> None:
+    """Give a linear map other numbers, ``kernel`` or ``bias``, of another number of inputs or outputs.
+
+    Keras has no way to do so once a layer is built; where its own layers do, as for adapters, it is this one.
+    """
+    for name, array in arrays.items():
+        held = "_kernel" if name == "kernel" else name
+        old = getattr(layer, held)
+        layer._untrack_variable(old)
+        layer._tracker.unlock()
+        new = layer.add_weight(shape=array.shape, initializer="zeros", name=name)
+        new._path = old.path
+        new.assign(array)
+        setattr(layer, held, new)
+        layer._tracker.lock()
+    inputs, layer.units = layer.kernel.shape
+    layer.reads, layer.input_spec = (None, inputs), keras.InputSpec(min_ndim=2, axes={-1: inputs})
 
 
 class _Drawn(keras.random.SeedGenerator):

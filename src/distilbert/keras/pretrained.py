@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
@@ -94,7 +95,9 @@ class PreTrainedModel(Fitted, Publishable):
     def get_config(self) -> dict[str, Any]:
         """What ``from_config`` makes the same model of, without its weights."""
         fields = {**self.config.to_dict(), "attn_implementation": self.config.attn_implementation}
-        return {**super().get_config(), "config": fields}
+        modes = {getattr(layer, "quantization_mode", None) for layer in self._flatten_layers()}
+        quantized = next(filter(None, modes), None)
+        return {**super().get_config(), "config": fields, **({"quantized": quantized} if quantized else {})}
 
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None, **kwargs: Any) -> Any:
@@ -104,7 +107,13 @@ class PreTrainedModel(Fitted, Publishable):
         settings = {**config, **kwargs}
         fields = dict(settings.pop("config", {}))
         chosen = {name: fields.pop(name) for name in ("attn_implementation",) if name in fields}
-        return cls(cls.config_class.from_dict(fields, **chosen), **settings)
+        quantized = settings.pop("quantized", None)
+        model = cls(cls.config_class.from_dict(fields, **chosen), **settings)
+        if quantized:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # Keras names what it leaves, as it did before
+                model.quantize(quantized)
+        return model
 
     def _draw(self, wanted: set[str]) -> None:
         """Draw first numbers of some parameters; the same seed gives the same ones on every backend."""

@@ -45,6 +45,15 @@ def numbers(x: Any) -> "np.ndarray[Any, Any]":
     return x if isinstance(x, np.ndarray) else keras.ops.convert_to_numpy(x)
 
 
+def replicas() -> int:
+    """How many models share a step, which Keras adds the gradients of: TensorFlow's strategies say."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
 def kind(x: Any) -> str:
     """The name of an array's type."""
     return str(x.dtype) if isinstance(x, np.ndarray) else keras.backend.standardize_dtype(x.dtype)
