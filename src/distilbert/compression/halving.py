@@ -9,6 +9,7 @@ from typing import Any
 from distilbert.compression.candidates import Beginnings, Shape
 from distilbert.compression.data import Data
 from distilbert.compression.general import General
+from distilbert.compression.heads import begin_with_head
 from distilbert.compression.hearing import Heard
 from distilbert.compression.judging import qualities
 from distilbert.compression.measuring import Figure
@@ -109,12 +110,7 @@ class Halving:
         done = steps + (before.steps if before is not None else 0)
         name = f"rung-{rung}-{shape.slug}"
         if not folder.exists():
-            if before is not None:
-                start = before.folder
-            elif shape.slug in reading:
-                start = self._general.folder(shape, reading[shape.slug])
-            else:
-                start = self._begun.folder(shape)
+            start = self._start(shape, reading) if before is None else before.folder
             self._finetuner(start, steps).run(
                 self._data.train,
                 out=folder,
@@ -128,6 +124,22 @@ class Halving:
             self._work.keep(name, kept)
         quality = {k: Figure(**one) for k, one in kept["quality"].items()}
         return Trained(shape, folder, rung, done, quality)
+
+    def _start(self, shape: Shape, reading: Mapping[str, int]) -> Path:
+        """A candidate before its task: cut, read where it is to read, and with a head to begin with."""
+        if shape.slug in reading:
+            source = self._general.folder(shape, reading[shape.slug])
+        else:
+            source = self._begun.folder(shape)
+        return begin_with_head(
+            source,
+            self._work.folder / "headed" / shape.slug,
+            self._data.task,
+            self._data.train,
+            self._heard.said["train"],
+            max_length=self._recipe.max_length,
+            seed=self._recipe.seed,
+        )
 
     @property
     def _more(self) -> Any:
