@@ -1,6 +1,9 @@
 """The jobs in Keras, from the command line and from Python: trained, judged, asked, and gone on with."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +90,14 @@ def test_the_commands_train_judge_and_answer(
     assert [row["label"] for row in answers["keras"]] == ["sport", "music", "food"]
     for one, other in zip(answers["keras"], answers["torch"], strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+    flags = ["--backend", "keras", "--model", "out", "soup", "--quiet"]
+    silent = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    alone = subprocess.run(
+        [sys.executable, "-m", "distilbert", "predict", *flags],
+        env=silent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert alone.stdout.strip()
+    assert not alone.stderr, "TensorFlow says nothing of its own"
     scores = facts["evaluation"]
     assert {name: judged["keras"][name] for name in scores} == scores
     assert judged["torch"]["accuracy"] == scores["accuracy"]

@@ -2,6 +2,9 @@
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import ModuleType
 
@@ -60,7 +63,7 @@ def start(args: argparse.Namespace, display: Display) -> None:
         _keep_to(cores)
     if backend == "keras":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # to it the lack of a GPU is an error
-    with leaving_at_once():
+    with leaving_at_once(), _unheard() if backend == "keras" else nullcontext():
         import_module(f"distilbert.{backend}")  # the error for its absence is a command to run
     if cores is not None and backend == "torch":
         import torch
@@ -72,6 +75,24 @@ def start(args: argparse.Namespace, display: Display) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(cores)
         tf.config.threading.set_inter_op_parallelism_threads(cores)
     display.progress(stage, 1, 1, {})
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Inside, nothing is written to standard error by C code: TensorFlow tells of its plans, unasked.
+
+    What it takes from the environment about that it reads too late.
+    """
+    sys.stderr.flush()
+    heard = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(heard, 2)
+        os.close(heard)
 
 
 def _keep_to(cores: int) -> None:
