@@ -21,9 +21,11 @@ WANTED = {
     "sentence-transformers": ("sentence-transformers[openvino]",),
     "optimum-onnx": ("optimum-onnx[onnxruntime]",),
     "optimum-intel": ("optimum-intel[openvino]",),
+    # Of the version that is timed elsewhere, too.
+    "infinity-emb": ("infinity-emb[server,torch,optimum]", "torch==2.13.*"),
 }
 
-#: What runs there.
+#: What runs there; the other one is a server, of ``serving.py``.
 _WORKERS = {
     "ctranslate2": "engine_worker.py",
     "sentence-transformers": "engine_worker.py",
@@ -52,7 +54,7 @@ class Elsewhere(AbstractContextManager["Elsewhere"]):
     """
 
     def __init__(self, name: str, *words: str | Path, make: bool) -> None:
-        python = _python(name, make=make)
+        python = interpreter(name, make=make)
         worker = Path(__file__).with_name(_WORKERS[name])
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
         self._log = (PLACE / f"{name}.log").open("wb")
@@ -96,8 +98,12 @@ class Elsewhere(AbstractContextManager["Elsewhere"]):
         return json.loads(line)
 
 
-def _python(name: str, *, make: bool) -> Path:
-    """The interpreter of a peer's environment."""
+def interpreter(name: str, *, make: bool) -> Path:
+    """The interpreter of a peer's environment.
+
+    Raises:
+        NotHereError: it cannot be made.
+    """
     folder = PLACE / f"environment-{name}"
     python, done = folder / "bin" / "python", folder / "made"
     if done.exists():

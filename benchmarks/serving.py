@@ -14,6 +14,7 @@ answer is held against the engine's.
 import argparse
 import json
 import math
+import os
 import re
 import signal
 import socket
@@ -31,11 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_models import classifier, require_data, size_of
+from engine_elsewhere import NotHereError, interpreter
+from engine_models import classifier, embedder, kept, require_data, size_of
 from measuring import conclude, ragged_texts, row, say, table
 from serving_load import FAULTS
 
-from distilbert import load
+from distilbert import export, load
 
 CLIENTS = 32
 #: Into how many parts the texts are dealt.
@@ -74,9 +76,9 @@ class Server:
                     return
             except OSError:
                 if self.process.poll() is not None:
-                    sys.exit("A server has ended at its start.")
+                    raise NotHereError("its server ended at its start") from None
                 time.sleep(0.002)
-        sys.exit("A server did not get ready.")
+        raise NotHereError("its server did not get ready")
 
 
 class Load:
@@ -116,6 +118,8 @@ def main() -> None:
         rows, _ = throughput(folder, loader, texts, size, runtime="auto")
         in_fp32, capacity = throughput(folder, loader, texts, size, runtime=EXACT)
         rows += in_fp32
+        for what, made in (("classify", classifier), ("embed", embedder)):
+            rows += beside_infinity(made(small=quick), loader, texts, size, what=what, make=not quick)
         rows += one_client(folder, loader, 30 if quick else 400, size)
         rows += overload(folder, loader, texts, capacity, 5 if quick else 60, size)
         rows += many(classifier(small=True), loader, texts, 1000 if quick else 100_000)
@@ -143,10 +147,25 @@ def serving_peer(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def at_a_port(words: Sequence[str]) -> Iterator[Server]:
+def serving_infinity(folder: Path, engine: str, *, make: bool) -> Iterator[Server]:
+    """In its own environment."""
+    program = interpreter("infinity-emb", make=make).with_name("infinity_emb")
+    words = ["v2", "--model-id", str(folder), "--served-model-name", "peer", "--host", "127.0.0.1",
+             "--engine", engine, "--device", "cpu", "--no-bettertransformer", "--port"]  # fmt: skip
+    ours = ("PYTHONPATH", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+    with at_a_port([str(program), *words], environment) as it:
+        yield it
+
+
+@contextmanager
+def at_a_port(words: Sequence[str], environment: dict[str, str] | None = None) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen([*words, str(port)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*words, str(port)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+    )
     server = Server(process, port)
     try:
         server.until_ready()
@@ -207,6 +226,51 @@ def throughput(
         row(case, "texts_per_s", rates["ours"], "FastAPI and a transformers pipeline", rates["peer"],
             target=5.0, more=True),
     ], rates["ours"]  # fmt: skip
+
+
+def beside_infinity(
+    folder: Path, loader: Load, texts: list[str], size: str, *, what: str, make: bool
+) -> list[dict[str, Any]]:
+    """Texts of all lengths by clients of ours, as optimised, and of infinity-emb's, with either engine."""
+    ours, its = {"classify": ("/predict", "/classify"), "embed": ("/embed", "/embeddings")}[what]
+    rows = []
+    for engine in ("torch", "optimum"):
+        model = folder
+        if engine == "optimum":
+            model = kept(f"{folder.name}-onnx", lambda made: export(folder, to="onnx", out=made) and None)
+        spent: dict[str, list[float]] = {"ours": [], "infinity-emb": []}
+        try:
+            with serving(folder) as mine, serving_infinity(model, engine, make=make) as other:
+                for part in range(-1, PARTS):
+                    say(f"{what} beside infinity-emb with {engine}: part {part + 1} of {PARTS}")
+                    given = texts[:8] if part < 0 else texts[part::PARTS]
+                    asking = {
+                        "ours": (mine, ours, [asked(text) for text in given]),
+                        "infinity-emb": (
+                            other,
+                            its,
+                            [json.dumps({"model": "peer", "input": [text]}) for text in given],
+                        ),
+                    }
+                    for name in list(asking)[:: -1 if part % 2 else 1]:
+                        server, path, bodies = asking[name]
+                        told = loader.run(server, bodies, path=path, clients=CLIENTS)
+                        if any(status != 200 for _, status, *_ in told["found"]):
+                            sys.exit(f"{name}: a text was not answered.")
+                        if part >= 0:
+                            spent[name].append(told["seconds"])
+        except NotHereError as error:
+            print(f"infinity-emb with {engine} takes no part: {error}", file=sys.stderr)
+            continue
+        rates = {name: len(texts) / sum(own) for name, own in spent.items()}
+        print(f"\n{what}, {len(texts)} ragged texts, {size}, {CLIENTS} clients, infinity-emb with {engine}")
+        table(("", "texts/s"), [[name, f"{rate:.1f}"] for name, rate in rates.items()])
+        case = f"{what}, {len(texts)} ragged texts, {CLIENTS} clients, as optimised, {size}"
+        peer = f"infinity-emb, {engine}"
+        rows.append(
+            row(case, "texts_per_s", rates["ours"], peer, rates["infinity-emb"], target=2.0, more=True)
+        )
+    return rows
 
 
 def known(engine: Any, texts: Sequence[str]) -> dict[str, tuple[str, float]]:

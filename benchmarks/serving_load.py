@@ -3,7 +3,7 @@
 A plan has ``port``, ``requests`` (each a body for ``path``, or a fault), and either ``clients`` that ask one
 after the other, each as soon as it has its answer, or a ``rate`` at which requests leave whatever becomes of
 those before. Of each request comes back its place in the plan, its status (0 where there was none), its
-milliseconds and the answer's first class with its score, or why there is no answer.
+milliseconds and the answer's first class with its score where it has one, or why there is no answer.
 
   python benchmarks/serving_load.py < plans
 """
@@ -94,9 +94,11 @@ async def ask(connection: Connection, path: str, place: int, request: str | Mapp
         status, answer = await connection.ask(path, request.encode())
         if status == 200:
             found = json.loads(answer)
+            found = found.get("data", found) if isinstance(found, dict) else found
             while isinstance(found, list):
                 found = found[0]
-            label, score = found["label"], found["score"]
+            if isinstance(found, dict):
+                label, score = found.get("label", ""), found.get("score", 0.0)
         elif not status:
             label = answer.decode()
     else:
