@@ -186,7 +186,8 @@ def service(serve: Sequence[str]) -> Iterator[tuple[int, subprocess.Popen[bytes]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     started = time.perf_counter()
-    process = subprocess.Popen([*serve, str(port)])
+    # Ours writes a line for each request, as it comes; by hand there is none.
+    process = subprocess.Popen([*serve, str(port)], stderr=subprocess.DEVNULL)
     try:
         while True:
             if process.poll() is not None:

@@ -17,8 +17,9 @@ from distilbert.core.tasks.examples import Examples
 #: Rows that the map is fitted to, at most; and at a time.
 _ROWS, _BATCH = 2000, 64
 
-#: Of the states' mean square, what keeps the map from following noise.
-_RIDGE = 1e-2
+#: Of the states' mean square, what keeps the map from following noise: of 600 rows and three of six layers
+#: 0.01 gave 0.83 of the teacher's answers untrained, 0.1 to 10 gave 0.86 to 0.87.
+_RIDGE = 0.3
 
 #: Logits beyond which an answer is no surer; a file of labels is infinitely sure.
 _SUREST = 8.0
