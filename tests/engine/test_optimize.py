@@ -280,11 +280,15 @@ def test_an_end_before_its_time_leaves_all_as_it_was(
 def test_openvino_in_whole_numbers(tmp_path: Path, integers_win: None) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     pytest.importorskip("nncf", reason="nncf is not installed")
+    listener = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(listener)
     folder = write_task_folder(tmp_path / "model", "sequence-classification")
     texts = [row["text"] for row in data()]
     with distilbert.load(folder, runtime="openvino") as engine:
         exact = np.array([list(answer.scores.values()) for answer in engine(texts)])
     made = optimize(folder, data(), runtimes=["openvino"], **LOOSE, **QUICK)
+    logging.getLogger("nncf").removeHandler(listener)
+    assert listener.level == logging.NOTSET, "it listens to others, too"
     assert made.chosen.runtime == "openvino"
     assert made.chosen.precision.startswith("int8")
     with distilbert.load(folder) as engine:

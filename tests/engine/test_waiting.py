@@ -45,6 +45,20 @@ def test_a_row_joins_while_its_padding_costs_less_than_a_call() -> None:
     assert emptied(queue) == [[20, 20, 20], [26]]
 
 
+def test_groups_have_few_sizes() -> None:
+    """A runtime keeps what it has made for each shape."""
+    queue = Queue(budget=512)
+    queue.add(request(*[length for length in range(3, 61) for _ in range(512 // length)]))
+    sizes = {len(group) for group in emptied(queue)}
+    assert all(size <= 8 or size % 4 == 0 for size in sizes)
+    assert all(size <= 32 or size % 16 == 0 for size in sizes)
+    # As many of each length as there is room for would have these.
+    assert not {512 // length for length in range(3, 61)} <= sizes
+    queue = Queue(budget=512)
+    queue.add(request(*[10] * 47))
+    assert [len(group) for group in emptied(queue)] == [32, 12, 3]
+
+
 def test_ragged_rows_are_hardly_padded_and_none_is_lost() -> None:
     rng = np.random.default_rng(0)
     given = rng.integers(3, 60, 4000).tolist()

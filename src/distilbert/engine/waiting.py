@@ -108,12 +108,10 @@ class Queue:
                 raise RuntimeError("rows were added to a queue that is closed")
             turn = self._turn if request.apart else max(self._turn, self._line)
             for place, row in enumerate(request.rows):
-                waiting = Waiting(turn, next(self._numbers), request, place)
-                heappush(self._by_length.setdefault(len(row.ids), []), waiting)
+                self._push(Waiting(turn, next(self._numbers), request, place))
                 turn += len(row.ids)
             if not request.apart:
                 self._line = turn
-            self._tokens += request.tokens
             self._changed.notify_all()
 
     def take(self) -> list[Waiting]:
@@ -172,7 +170,13 @@ class Queue:
                 if not waiting.request.done():
                     group.append(waiting)
                     longest = reached
-        return group
+        taken = usual(len(group))
+        for waiting in group[taken:]:
+            self._push(waiting)
+        begun = perf_counter()
+        for waiting in group[:taken]:
+            waiting.request.begun = waiting.request.begun or begun
+        return group[:taken]
 
     def _outwards(self, length: int) -> Iterator[int]:
         """The lengths that there are, the nearest first."""
@@ -182,9 +186,21 @@ class Queue:
     def _pop(self, length: int) -> Waiting:
         own = self._by_length[length]
         waiting = heappop(own)
-        if waiting.request.begun is None:
-            waiting.request.begun = perf_counter()
         self._tokens -= length
         if not own:
             del self._by_length[length]
         return waiting
+
+    def _push(self, waiting: Waiting) -> None:
+        length = len(waiting.row.ids)
+        heappush(self._by_length.setdefault(length, []), waiting)
+        self._tokens += length
+
+
+def usual(count: int) -> int:
+    """Of so many rows, how many are taken at once: one of a few numbers.
+
+    A runtime makes itself ready for each shape of a batch that it meets, and keeps what it has made: for all
+    numbers of rows by all lengths its memory grows for hours.
+    """
+    return count - count % (1 if count <= 8 else 4 if count <= 32 else 16)
