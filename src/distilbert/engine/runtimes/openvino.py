@@ -15,6 +15,10 @@ from distilbert.engine.runtimes.runtime import Array
 #: What a graph's files are called, by programs that look for them, too; and the graph as it was compiled.
 FILE, WEIGHTS_FILE, COMPILED_FILE = "openvino_model.xml", "openvino_model.bin", "openvino_model.blob"
 
+#: Of what it makes for each shape of a batch and each operation, how much it keeps. With its usual 5000 the
+#: process of a small model grew by 15% over 100,000 short rows, with these by 7%, and was as fast.
+_KEPT = 256
+
 #: What is computed beside products of whole numbers, by a runtime's precision.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8+bf16": "bf16"}
 
@@ -107,4 +111,5 @@ def _settings(precision: str, streams: int, threads: int) -> dict[str, Any]:
         "INFERENCE_NUM_THREADS": streams * threads,
         # Left to itself it computes in bf16 where the processor has it.
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
     }
