@@ -21,10 +21,10 @@ from distilbert.errors import ConfigError, TrainingError
 
 pytest.importorskip("keras", reason="Keras is not installed: pip install 'distilbert[keras]'")
 
+from distilbert.core.training.lone import LoneKeeper
 from distilbert.keras.device import pick_device  # after the skip
 from distilbert.keras.evaluate import calibrate, evaluate
 from distilbert.keras.finetune import Finetuner
-from distilbert.keras.keeping import RunKeeper
 from distilbert.keras.predictor import Predictor
 from distilbert.keras.train import Learner, Objective
 
@@ -245,16 +245,16 @@ def test_a_student_is_distilled_by_command_and_goes_on_bit_for_bit(
     facts = said(capsys, "distill", *flags, "--out", tmp_path / "whole")
     assert set(facts["training"]["final_losses"]) == {"masked_lm", "distribution", "cosine", "total"}
     assert set(facts["training"]["held_out"]) >= {"masked_lm", "agreement", "distribution"}
-    kept, places = RunKeeper.keep, []
+    kept, places = LoneKeeper.keep, []
 
-    def killed(self: RunKeeper, course: Any, randomness: Any) -> Path:
+    def killed(self: LoneKeeper, course: Any, randomness: Any) -> Path:
         places.append(kept(self, course, randomness))
         if len(places) == 2:
             raise KeyboardInterrupt
         return places[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunKeeper, "keep", killed)
+        patch.setattr(LoneKeeper, "keep", killed)
         assert main([*map(str, ["distill", *flags, "--out", tmp_path / "halved"]), "--quiet"]) == 130
     assert [place.name for place in places] == ["step-00000002", "step-00000004"]
     capsys.readouterr()

@@ -165,7 +165,7 @@ def test_nothing_is_held_of_a_teacher_that_was_asked(work: Path) -> None:
 
     finetuner = Finetuner(work / "bert", teacher=work / "teacher", recipe=SHORT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("distilbert.torch.task_teachers.FolderTeacher", Watched)
+        patch.setattr("distilbert.core.teachers.folders.FolderTeacher", Watched)
         job = finetuner._prepare(train, more, test, torch.device("cpu"))
     gc.collect()
     assert len(seen) == 2

@@ -1,6 +1,7 @@
 """Distillation during pre-training: a teacher and text in, a student of half the depth out."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,17 +9,17 @@ import jax
 from distilbert.core.data.answers import Answers
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.training.beginnings import Beginning
+from distilbert.core.training.beginnings import Beginning, of_folder, of_teacher
 from distilbert.core.training.findings import Finding
+from distilbert.core.training.hearing import OpenModel, Teacher, open_teachers, refuse_other_vocabularies
 from distilbert.core.training.student_trainer import StudentTrainer
+from distilbert.core.training.word_findings import examine
 from distilbert.errors import ConfigError
-from distilbert.jax.beginnings import of_folder, of_teacher
 from distilbert.jax.device import dtype_of
-from distilbert.jax.hearing import Teacher
+from distilbert.jax.doctor import of_all
+from distilbert.jax.folders import masked_language_model, open_language_model
 from distilbert.jax.language_modelling import MaskedWords
 from distilbert.jax.runs import JAX
-from distilbert.jax.teachers import open_teachers, refuse_other_vocabularies
-from distilbert.jax.word_findings import examine
 
 
 class Distiller(StudentTrainer):
@@ -53,21 +54,24 @@ class Distiller(StudentTrainer):
                 received=f"vocabulary={self.vocabulary} for JAX",
                 remedy="Leave it out, or leave --backend out.",
             )
+        return open_teachers(self.teachers, self.teacher_weights, self._opening(device))
+
+    def _opening(self, device: Any, seed: int = 0) -> OpenModel:
         dtype = dtype_of(device, self.recipe.precision)
-        return open_teachers(self.teachers, self.teacher_weights, device=device, dtype=dtype)
+        return partial(open_language_model, device=device, dtype=dtype, seed=seed)
 
     def _begin(self, teacher: Teacher, device: Any) -> Beginning:
-        seed, dtype = self.recipe.seed, dtype_of(device, self.recipe.precision)
+        seed = self.recipe.seed
         if self.student is not None:
-            return of_folder(self.student, device=device, dtype=dtype, seed=seed)
+            return of_folder(self.student, self._opening(device, seed))
         assert self.shape is not None
-        return of_teacher(
-            teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed, dtype=dtype
-        )
+        dtype = dtype_of(device, self.recipe.precision)
+        new = partial(masked_language_model, dtype=dtype, _do_init=False)
+        return of_teacher(teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed, new=new)
 
     def _with_readings(self, teachers: list[Teacher], tokenizer: DistilBertTokenizerFast) -> list[Teacher]:
         if self.answers is None:
-            refuse_other_vocabularies(teachers, tokenizer)
+            refuse_other_vocabularies(teachers, tokenizer, wing=self.wing.name)
         return teachers
 
     def _placed(self, student: Any, device: Any) -> Any:
@@ -89,4 +93,4 @@ class Distiller(StudentTrainer):
         )
 
     def _examine(self, objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Sequence[Finding]:
-        return examine(objective, tokenizer)
+        return examine(objective, tokenizer, of_all)

@@ -1,18 +1,15 @@
 """Fine-tuning a model on labelled examples of any task, alone or taught by a fine-tuned teacher."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.data.token_rows import Array
-from distilbert.core.hub import local_folder
 from distilbert.core.layer_rates import frozen
-from distilbert.core.model_folders import open_folder
-from distilbert.core.parameters import manifest, parameters_of
-from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.task import Task
+from distilbert.core.teachers.folders import open_teacher
 from distilbert.core.teachers.targets import Teacher
 from distilbert.core.training.example_trainer import ExampleTrainer, Made
 from distilbert.core.training.findings import Finding
@@ -27,7 +24,6 @@ from distilbert.jax.labels import Labels
 from distilbert.jax.predictor import Predictor
 from distilbert.jax.runs import JAX
 from distilbert.jax.selecting import Selection
-from distilbert.jax.task_teachers import open_as, open_teacher
 
 
 class Finetuner(ExampleTrainer):
@@ -58,26 +54,21 @@ class Finetuner(ExampleTrainer):
         return task
 
     def _pupil(self, task: Task, device: Any) -> tuple[Predictor, tuple[str, ...]]:
-        folder = encoder_folder(local_folder(self.model))
-        config, tokenizer = open_folder(folder)
-        own = task.has_head(config)
-        task.configure(config)
-        parameters = parameters_of(task.head, config)
-        skipped = () if own else tuple(p.key for p in parameters[len(manifest(config)) :])
-        report = survey(folder, [p for p in parameters if p.key not in skipped], config)
-        require_encoder(folder, report.missing, config, task.head)
+        folder, config, tokenizer, skipped, longest = self._start(task)
         model = new_model(task, config, dtype=dtype_of(device, self.recipe.precision))
-        new_weights = fill(model, folder, device=device, seed=self.recipe.seed, skip=skipped)
-        longest = min(self.recipe.max_length, config.max_position_embeddings)
+        new = [parameter.key for parameter in skipped]
+        new_weights = fill(model, folder, device=device, seed=self.recipe.seed, skip=new)
         return Predictor(model, tokenizer, task, longest, self.recipe.precision), new_weights
 
     def _open_teacher(
         self, teacher: str | Path | Teacher, *, labels: Sequence[str], device: str, precision: str
     ) -> Teacher:
-        return open_teacher(teacher, labels=labels, device=device, precision=precision)
+        open_model = partial(Predictor.open, device=device, precision=precision)
+        refuse = self.wing.refuse_entailment
+        return open_teacher(teacher, labels=labels, open_model=open_model, of_entailment=refuse)
 
     def _open_as(self, folder: str | Path, task: Task, *, device: str, precision: str) -> Predictor:
-        return open_as(folder, task, device=device, precision=precision)
+        return Predictor.open(folder, device=device, precision=precision)
 
     def _objective(
         self, task: Task, pupil: Predictor, learnt: tuple[Any, ...], weights: Array | None

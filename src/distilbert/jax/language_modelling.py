@@ -21,12 +21,13 @@ from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.training.course import MicroBatch
+from distilbert.core.training.hearing import Teacher
 from distilbert.core.training.masked_words import OF_DISTRIBUTIONS, Hidden, HiddenWords
 from distilbert.errors import ConfigError
 from distilbert.jax.answering import filled, rows_for
 from distilbert.jax.batch import bucket
 from distilbert.jax.heads import MaskedLanguageModel
-from distilbert.jax.hearing import Teacher, states_of
+from distilbert.jax.hearing import states_of
 from distilbert.jax.losses import (
     answers_sum,
     cosine_sum,

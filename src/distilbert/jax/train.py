@@ -17,23 +17,16 @@ import optax
 from flax import nnx
 
 from distilbert.core.layer_rates import rate_factor
-from distilbert.core.perplexity import perplexities
-from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Training
 from distilbert.core.training.course import (
     WORK,
     Course,
-    Keeper,
     MicroBatch,
-    Watch,
     terms_of,
-    unwatched,
 )
-from distilbert.core.training.loop import learn
-from distilbert.core.training_log import TrainingLog
+from distilbert.core.training.lone import judge
 from distilbert.jax.modules import Array
 from distilbert.jax.pretrained import PreTrainedModel
-from distilbert.jax.selecting import Selection
 
 #: By term of the loss, or by what is judged: a sum over rows.
 Sums = dict[str, Array]
@@ -86,58 +79,6 @@ class Objective:
     def slopes(self) -> Any:
         """Of what learns: each term's sum over a batch, and the gradient of their weighted sum, compiled."""
         return jax.jit(partial(_slopes_of, self), static_argnames=("form",))
-
-
-def train(
-    objective: Objective,
-    recipe: Training,
-    *,
-    total_steps: int,
-    stage: str,
-    new_weights: Collection[str] = (),
-    progress: Progress = silent,
-    keeper: Keeper | None = None,
-    stop_after: int | None = None,
-    watch: Watch = unwatched,
-    selection: Selection | None = None,
-) -> TrainingLog:
-    """Train the objective's model in place.
-
-    Args:
-        objective: gives the batches and the losses.
-        recipe: optimiser, schedule and precision.
-        total_steps: the schedule's length.
-        stage: the name under which progress is reported.
-        new_weights: keys of parameters that were drawn anew and may learn faster.
-        progress: told of every step.
-        keeper: is asked every ``recipe.checkpoint_every`` steps, when the next step has shown that the
-            weights give finite losses.
-        stop_after: leave the schedule after so many steps, to measure their speed.
-        watch: told of every step and every look, too, with all there is to say.
-        selection: looks in between, keeps the best weights, and may end the run early.
-
-    Raises:
-        ConfigError: no term of the loss has a weight, or attention that cannot drop is to.
-        TrainingError: a loss or a gradient is not finite, or the losses of the finished model are not.
-    """
-    selection = None if stop_after else selection
-    course = Course(objective.model, objective.extra, None, TrainingLog(), selection)
-    course.optimiser = learner = Learner(objective, recipe, course, new_weights)
-    if keeper is not None:
-        keeper.restore(course)
-    learn(
-        objective,
-        recipe,
-        learner,
-        course,
-        total_steps=total_steps,
-        stage=stage,
-        progress=progress,
-        keeper=keeper,
-        stop_after=stop_after,
-        watch=watch,
-    )
-    return course.log
 
 
 class Learner:
@@ -273,19 +214,6 @@ class Learner:
 
     def check(self, batches: list[MicroBatch]) -> Mapping[str, float]:
         return self._accumulate(batches, drops=False)[0]
-
-
-def judge(objective: Objective, log: TrainingLog, step: int) -> None:
-    """Enter what the rows that are held out show."""
-    sums: dict[str, float] = defaultdict(float)
-    of: dict[str, float] = defaultdict(float)
-    for found, counts in objective.judged(slice(0, None, 1)):
-        for name, value in jax.device_get(found).items():
-            sums[name] += float(value)
-            of[name] += counts[name]
-    if sums:
-        means = {name: total / (of[name] or 1.0) for name, total in sums.items()}
-        log.judged.append({"step": step, **means, **perplexities(means)})
 
 
 def drops(model: PreTrainedModel) -> bool:

@@ -1,22 +1,24 @@
 """Distillation during pre-training: a teacher and text in, a student of half the depth out."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from distilbert.core.config import EncoderConfig
 from distilbert.core.data.answers import Answers
 from distilbert.core.data.corpus import Corpus
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.training.beginnings import Beginning
+from distilbert.core.training.beginnings import Beginning, of_folder, of_teacher
 from distilbert.core.training.findings import Finding
+from distilbert.core.training.hearing import OpenModel, Teacher, open_teachers, refuse_other_vocabularies
 from distilbert.core.training.student_trainer import StudentTrainer
+from distilbert.core.training.word_findings import examine
 from distilbert.errors import ConfigError
-from distilbert.keras.beginnings import of_folder, of_teacher
-from distilbert.keras.device import policy_of
-from distilbert.keras.hearing import Teacher
+from distilbert.keras.device import on, policy_of
+from distilbert.keras.doctor import of_all
+from distilbert.keras.folders import masked_language_model, open_language_model
 from distilbert.keras.language_modelling import MaskedWords
 from distilbert.keras.runs import KERAS
-from distilbert.keras.teachers import open_teachers, refuse_other_vocabularies
-from distilbert.keras.word_findings import examine
 
 
 class Distiller(StudentTrainer):
@@ -51,20 +53,28 @@ class Distiller(StudentTrainer):
                 received=f"vocabulary={self.vocabulary} for Keras",
                 remedy="Leave it out, or leave --backend out.",
             )
+        return open_teachers(self.teachers, self.teacher_weights, self._opening(device))
+
+    def _opening(self, device: Any, seed: int = 0) -> OpenModel:
         policy = policy_of(device, self.recipe.precision)
-        return open_teachers(self.teachers, self.teacher_weights, device=device, policy=policy)
+        return partial(open_language_model, device=device, policy=policy, seed=seed)
 
     def _begin(self, teacher: Teacher, device: Any) -> Beginning:
-        how: dict[str, Any] = {"device": device, "policy": policy_of(device, self.recipe.precision)}
         seed = self.recipe.seed
         if self.student is not None:
-            return of_folder(self.student, seed=seed, **how)
+            return of_folder(self.student, self._opening(device, seed))
         assert self.shape is not None
-        return of_teacher(teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed, **how)
+
+        def new(config: EncoderConfig) -> Any:
+            with on(device):
+                policy = policy_of(device, self.recipe.precision)
+                return masked_language_model(config, dtype=policy, _do_init=False)
+
+        return of_teacher(teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed, new=new)
 
     def _with_readings(self, teachers: list[Teacher], tokenizer: DistilBertTokenizerFast) -> list[Teacher]:
         if self.answers is None:
-            refuse_other_vocabularies(teachers, tokenizer)
+            refuse_other_vocabularies(teachers, tokenizer, wing=self.wing.name)
         return teachers
 
     def _placed(self, student: Any, device: Any) -> Any:
@@ -85,4 +95,4 @@ class Distiller(StudentTrainer):
         )
 
     def _examine(self, objective: MaskedWords, tokenizer: DistilBertTokenizerFast) -> Sequence[Finding]:
-        return examine(objective, tokenizer)
+        return examine(objective, tokenizer, of_all)

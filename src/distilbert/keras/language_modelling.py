@@ -22,13 +22,14 @@ from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.training.course import MicroBatch
+from distilbert.core.training.hearing import Teacher
 from distilbert.core.training.masked_words import OF_DISTRIBUTIONS, Hidden, HiddenWords
 from distilbert.errors import ConfigError
 from distilbert.keras.answering import narrowed
 from distilbert.keras.device import device_of, on
 from distilbert.keras.graphs import Graphs
 from distilbert.keras.heads import MaskedLanguageModel
-from distilbert.keras.hearing import Teacher, states_of
+from distilbert.keras.hearing import states_of
 from distilbert.keras.losses import (
     answers_sum,
     cosine_sum,

@@ -2,33 +2,18 @@
 
 from pathlib import Path
 
-import torch
-
 from distilbert.core.config import DistilBertConfig
 from distilbert.core.hub import local_folder
-from distilbert.core.model_folders import open_folder
 from distilbert.core.students import Init, StudentShape
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.training.beginnings import Beginning, of_layers, of_model, of_plan
+from distilbert.core.training.beginnings import Beginning, of_layers, of_plan
 from distilbert.errors import ConfigError
-from distilbert.torch.folders import masked_language_model, open_language_model
+from distilbert.torch.folders import masked_language_model
 from distilbert.torch.foreign import ForeignLanguageModel
 from distilbert.torch.hearing import Teacher
 
 #: The longest text of a student that begins at random beside a teacher that says no length.
 _POSITIONS = 512
-
-
-def of_folder(student: str | Path, *, device: torch.device) -> Beginning:
-    """A student that a folder holds, with a head drawn anew where it has none.
-
-    Raises:
-        CheckpointError: the folder cannot be read.
-    """
-    folder = local_folder(student)
-    config, tokenizer = open_folder(folder)
-    model, missing = open_language_model(folder, config, device=device)
-    return of_model(model, tokenizer, missing)
 
 
 def of_teacher(

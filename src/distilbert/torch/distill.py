@@ -21,14 +21,14 @@ from distilbert.core.parameters import POSITION_EMBEDDINGS, base_prefix
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import LanguageModelling
 from distilbert.core.text import DistilBertTokenizerFast
-from distilbert.core.training.beginnings import Beginning
+from distilbert.core.training.beginnings import Beginning, of_folder
 from distilbert.core.training.findings import Finding
 from distilbert.core.training.student_trainer import StudentTrainer, held_out_of, job
 from distilbert.core.training.text_trainer import TextTrainer
 from distilbert.core.training.wing import Job
 from distilbert.core.weight_files import has_weights
 from distilbert.errors import CheckpointError, ConfigError
-from distilbert.torch.beginnings import of_folder, of_teacher
+from distilbert.torch.beginnings import of_teacher
 from distilbert.torch.folders import masked_language_model, open_language_model
 from distilbert.torch.hearing import Teacher
 from distilbert.torch.language_modelling import MaskedWords
@@ -71,7 +71,7 @@ class Distiller(StudentTrainer):
 
     def _begin(self, teacher: Teacher, device: torch.device) -> Beginning:
         if self.student is not None:
-            return of_folder(self.student, device=device)
+            return of_folder(self.student, partial(open_language_model, device=device))
         assert self.shape is not None
         seed = self.recipe.seed
         return of_teacher(teacher, self.shape, init=self.init, tokenizer=self.tokenizer, seed=seed)

@@ -8,13 +8,9 @@ from typing import Any
 
 import torch
 
-from distilbert.core.checkpoint import require_encoder, survey
 from distilbert.core.data.token_rows import Array
 from distilbert.core.hub import local_folder
 from distilbert.core.layer_rates import frozen
-from distilbert.core.model_folders import open_folder
-from distilbert.core.parameters import manifest, parameters_of
-from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.examples import Examples
 from distilbert.core.tasks.sentence_embedding import SentenceEmbedding
 from distilbert.core.tasks.task import Task
@@ -70,14 +66,7 @@ class Finetuner(ExampleTrainer):
 
     def _pupil(self, task: Task, device: torch.device) -> tuple[Predictor, tuple[str, ...]]:
         """The model to train, with the folder's own head where it is of the task, and what is new in it."""
-        folder = encoder_folder(local_folder(self.model))
-        config, tokenizer = open_folder(folder)
-        own = task.has_head(config)
-        task.configure(config)
-        parameters = parameters_of(task.head, config)
-        skipped = () if own else parameters[len(manifest(config)) :]
-        report = survey(folder, [p for p in parameters if p not in skipped], config)
-        require_encoder(folder, report.missing, config, task.head)
+        folder, config, tokenizer, skipped, longest = self._start(task)
         model = new_model(task.head, config)
         missing = model.load(folder, dtype=torch.float32, skip=skipped).missing
         model.to(device)
@@ -85,7 +74,6 @@ class Finetuner(ExampleTrainer):
         for key in frozen(learning, config, freeze=self.recipe.freeze):
             learning[key].requires_grad_(False)
         adapt(model, self.recipe)
-        longest = min(self.recipe.max_length, config.max_position_embeddings)
         new_weights = (*missing, *(parameter.key for parameter in skipped))
         pupil = Predictor(model, tokenizer, task, longest, self.recipe.precision)
         return pupil, new_weights

@@ -1,11 +1,10 @@
 """Who teaches a task: a model's folder, a file of labels, or whatever answers as they do."""
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from distilbert.core.teachers.entailment import entails
-from distilbert.core.teachers.folders import FolderTeacher, teacher_without_a_model
+from distilbert.core.teachers import folders
 from distilbert.core.teachers.targets import Teacher
 from distilbert.torch.foreign_tasks import open_classifier
 from distilbert.torch.zero_shot import ZeroShot
@@ -31,13 +30,5 @@ def open_teacher(
         CheckpointError, ConfigError: as ``TextClassifier.open``.
         DataError: there is no such file.
     """
-    found = teacher_without_a_model(teacher)
-    if found is not None:
-        return found
-    assert isinstance(teacher, str | os.PathLike)
-    path = Path(teacher)
-    model = open_classifier(path, device=device, precision=precision)
-    own = model.task.labels
-    if entails(own) and (labels is None or set(labels) != set(own)):
-        return ZeroShot(model)
-    return FolderTeacher(model)
+    open_model = partial(open_classifier, device=device, precision=precision)
+    return folders.open_teacher(teacher, labels=labels, open_model=open_model, of_entailment=ZeroShot)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from distilbert.core.data.sources import known_kind
 from distilbert.core.progress import Progress
 from distilbert.core.tasks.answering import Opened
 from distilbert.core.tasks.examples import Examples
+from distilbert.core.teachers.entailment import entails
 from distilbert.core.teachers.label_files import LabelFile
 from distilbert.core.teachers.targets import Targets, Teacher
 from distilbert.errors import ConfigError
@@ -38,6 +39,37 @@ def teacher_without_a_model(teacher: str | Path | Teacher) -> Teacher | None:
         )
     path = Path(teacher)
     return LabelFile(path) if known_kind(path) is not None and not path.is_dir() else None
+
+
+def open_teacher(
+    teacher: str | Path | Teacher,
+    *,
+    labels: Sequence[str] | None,
+    open_model: Callable[[str | Path], Opened],
+    of_entailment: Callable[[Any], Teacher],
+) -> Teacher:
+    """The teacher that is meant.
+
+    Args:
+        teacher: a file of labels, by its name's ending; a classifier's folder, or its name on a hub; or a
+            ``Teacher``, which is returned.
+        labels: that it is to know; None for its own.
+        open_model: opens a folder, as a wing does.
+        of_entailment: makes a teacher of an open entailment model that is to be asked about other labels.
+
+    Raises:
+        ConfigError: an address alone, or what ``open_model`` and ``of_entailment`` refuse.
+        DataError: there is no such file.
+    """
+    found = teacher_without_a_model(teacher)
+    if found is not None:
+        return found
+    assert isinstance(teacher, str | os.PathLike)
+    model = open_model(teacher)
+    own = model.task.labels
+    if entails(own) and (labels is None or set(labels) != set(own)):
+        return of_entailment(model)
+    return FolderTeacher(model)
 
 
 class FolderTeacher:

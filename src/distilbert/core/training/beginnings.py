@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from distilbert.core.config import EncoderConfig
 from distilbert.core.copies import fingerprint
 from distilbert.core.data.collate import attention_mask, pad
 from distilbert.core.data.corpus import Corpus
+from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
 from distilbert.core.narrowing import SAMPLE_LENGTH, SAMPLE_ROWS, sample_states
 from distilbert.core.students import Init, StudentShape
 from distilbert.core.surgery import student_arrays
 from distilbert.core.text import DistilBertTokenizerFast
+from distilbert.core.training.hearing import OpenModel, Teacher
 from distilbert.core.vocabularies import in_vocabulary
 from distilbert.core.weight_files import Arrays
 
@@ -37,19 +41,61 @@ class Beginning:
     new_weights: tuple[str, ...] = ()
 
 
-def of_model(model: Any, tokenizer: DistilBertTokenizerFast, missing: tuple[str, ...]) -> Beginning:
-    """A student that a folder holds, opened, with a head drawn anew where it has none.
+def of_folder(student: str | Path, open_model: OpenModel) -> Beginning:
+    """A student that a folder holds, with a head drawn anew where it has none.
 
     Args:
-        model: the student.
-        tokenizer: of the same folder.
-        missing: keys of what was drawn.
+        student: the folder, or its name on a hub.
+        open_model: opens it.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
     """
+    folder = local_folder(student)
+    config, tokenizer = open_folder(folder)
+    model, missing = open_model(folder, config)
     facts = {
         "student": {"model_type": model.config.model_type, "weights": fingerprint(model.arrays())},
         "new_weights": list(missing),
     }
     return Beginning(model.config, tokenizer, lambda _: model, facts, missing)
+
+
+def of_teacher(
+    teacher: Teacher,
+    shape: StudentShape,
+    *,
+    init: Init | None,
+    tokenizer: str | Path | None,
+    seed: int,
+    new: Callable[[EncoderConfig], Any],
+) -> Beginning:
+    """A student with layers of its teacher, or one of its sizes at random.
+
+    Args:
+        teacher: whose student it is.
+        tokenizer: a folder with the student's vocabulary, in place of the teacher's.
+
+    The other arguments are those of ``of_layers``.
+
+    Raises:
+        CheckpointError: there is no tokenizer in that folder.
+        ConfigError: sizes that the teacher does not give.
+    """
+    own = None
+    if tokenizer is not None:
+        own = DistilBertTokenizerFast.from_pretrained(local_folder(tokenizer))
+    model = teacher.model
+    return of_layers(
+        model.config,
+        model.arrays(),
+        teacher.tokenizer,
+        shape,
+        init=init,
+        tokenizer=own,
+        seed=seed,
+        new=new,
+    )
 
 
 def of_layers(

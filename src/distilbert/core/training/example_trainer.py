@@ -5,14 +5,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
+from distilbert.core.checkpoint import require_encoder, survey
+from distilbert.core.config import EncoderConfig
 from distilbert.core.copies import fingerprint
 from distilbert.core.data.token_rows import Array
+from distilbert.core.hub import local_folder
+from distilbert.core.model_folders import open_folder
+from distilbert.core.parameters import Parameter, manifest, parameters_of
 from distilbert.core.progress import Progress, silent
 from distilbert.core.recipe import Finetuning
+from distilbert.core.sentence_folders import encoder_folder
 from distilbert.core.tasks.answering import Opened
 from distilbert.core.tasks.class_weights import balanced
 from distilbert.core.tasks.examples import Examples, shared, warn_of_repeated
@@ -27,6 +33,7 @@ from distilbert.core.tasks.task import Task
 from distilbert.core.teachers.agreement import agreement
 from distilbert.core.teachers.meeting import taught
 from distilbert.core.teachers.targets import Teacher
+from distilbert.core.text import DistilBertTokenizerFast
 from distilbert.core.training.findings import Finding
 from distilbert.core.training.label_findings import of_examples
 from distilbert.core.training.looks import Hear
@@ -39,6 +46,24 @@ logger = logging.getLogger(__name__)
 
 #: Texts, or examples without their answers.
 Unlabelled = Sequence[str] | Table
+
+
+class Start(NamedTuple):
+    """Where a pupil begins.
+
+    Attributes:
+        folder: with the weights.
+        config: the folder's, made the task's.
+        tokenizer: the folder's.
+        skipped: parameters of the head, where the folder's is another task's: they are drawn anew.
+        max_length: of what is read.
+    """
+
+    folder: Path
+    config: EncoderConfig
+    tokenizer: DistilBertTokenizerFast
+    skipped: tuple[Parameter, ...]
+    max_length: int
 
 
 @dataclass(frozen=True)
@@ -301,6 +326,24 @@ class ExampleTrainer:
     def _pupil(self, task: Task, device: Any) -> tuple[Any, tuple[str, ...]]:
         """The model to train, with the folder's own head where it is of the task, and what is new in it."""
         raise NotImplementedError
+
+    def _start(self, task: Task) -> Start:
+        """Where the pupil begins: the task's configuration, and what its folder holds for it.
+
+        Raises:
+            CheckpointError: the folder cannot be read, or lacks weights of the encoder.
+        """
+        folder = encoder_folder(local_folder(self.model))
+        config, tokenizer = open_folder(folder)
+        own = task.has_head(config)
+        task.configure(config)
+        parameters = parameters_of(task.head, config)
+        skipped = () if own else tuple(parameters[len(manifest(config)) :])
+        report = survey(folder, [p for p in parameters if p not in skipped], config)
+        require_encoder(folder, report.missing, config, task.head)
+        return Start(
+            folder, config, tokenizer, skipped, min(self.recipe.max_length, config.max_position_embeddings)
+        )
 
     def _open_teacher(
         self, teacher: str | Path | Teacher, *, labels: Sequence[str], device: str, precision: str

@@ -62,6 +62,29 @@ def of_hidden_words(
     return found
 
 
+def examine(
+    objective: Any,
+    tokenizer: DistilBertTokenizerFast,
+    of_all: Callable[..., Iterable[Finding]],
+) -> list[Finding]:
+    """The same, of a wing where every teacher reads the student's tokens; ``of_all`` is its ``doctor``'s."""
+
+    def looked_at(teacher: Any, rows: Rows) -> tuple[dict[str, float], Counter[int]]:
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for part in np.array_split(rows, max(1, len(rows) // objective.recipe.micro_batch_size)):
+            found, of = objective.judge(objective.micro_batch(part, 0), by=teacher)
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0) + of[name]
+        return {name: value / max(1, counts[name]) for name, value in sums.items()}, Counter()
+
+    def of_run(models: Mapping[str, Any], remedy: str) -> Iterable[Finding]:
+        return of_all(objective, objective.recipe, models, remedy=remedy)
+
+    return of_hidden_words(objective, tokenizer, of_run, looked_at)
+
+
 def _remedy(objective: HiddenWords) -> str:
     """What gives a loss a gradient; without a teacher it has one term, of which nothing can be chosen."""
     if len(objective.weights) == 1:
