@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_files import sentences, write_table, write_teacher, write_texts
+from small_files import sentences, write_entailment, write_table, write_teacher, write_texts
 from task_folders import rows_of, write_task_folder
 
 import distilbert
@@ -192,6 +192,11 @@ def test_what_is_pytorchs_alone_is_refused(data: Path, tmp_path: Path) -> None:
         Finetuner(data / "bert", task="sentence-embedding", recipe=RECIPE).run(
             rows_of("sentence-embedding"), out=tmp_path / "out"
         )
+    with pytest.raises(ConfigError, match="feed-forwards are compiled in PyTorch"):
+        Finetuner(data / "bert", recipe=RECIPE.with_changes(compile=True)).run(train, out=tmp_path / "out")
+    entailing = write_entailment(tmp_path / "entailment")
+    with pytest.raises(ConfigError, match="An entailment model is asked about labels in PyTorch"):
+        Finetuner(data / "bert", teacher=entailing, recipe=RECIPE).run(train, out=tmp_path / "out")
     with pytest.raises(ConfigError, match="Trackers are told of runs in PyTorch"):
         Finetuner(data / "bert", recipe=RECIPE).run(train, out=tmp_path / "out", track="tensorboard")
     with pytest.raises(ConfigError, match="cpu, gpu or tpu. Received: tpu"):

@@ -24,7 +24,7 @@ from distilbert.core.training.course import (
     MicroBatch,
     terms_of,
 )
-from distilbert.core.training.lone import judge
+from distilbert.core.training.lone import judge, refuse_compiling
 from distilbert.jax.modules import Array
 from distilbert.jax.pretrained import PreTrainedModel
 
@@ -89,6 +89,10 @@ class Learner:
         recipe: of the run.
         course: says how many steps were taken.
         new_weights: keys that learn faster.
+
+    Raises:
+        ConfigError: no term of the loss has a weight, attention that cannot drop is to, or what is asked for
+            is done in PyTorch alone.
     """
 
     share = slice(0, None, 1)
@@ -96,6 +100,7 @@ class Learner:
     def __init__(
         self, objective: Objective, recipe: Training, course: Course, new_weights: Collection[str] = ()
     ) -> None:
+        refuse_compiling(recipe, wing="JAX")
         model = objective.model
         if recipe.dropout is not None:
             set_dropout(model, recipe.dropout)

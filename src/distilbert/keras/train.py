@@ -21,8 +21,7 @@ from distilbert.core.training.course import (
     MicroBatch,
     terms_of,
 )
-from distilbert.core.training.lone import judge
-from distilbert.errors import ConfigError
+from distilbert.core.training.lone import judge, refuse_compiling
 from distilbert.keras.device import device_of, on
 from distilbert.keras.graphs import Graphs, key_of, rates
 from distilbert.keras.loading import places, variable
@@ -105,12 +104,7 @@ class Learner:
     def __init__(
         self, objective: Objective, recipe: Training, course: Course, new_weights: Collection[str] = ()
     ) -> None:
-        if recipe.compile:
-            raise ConfigError(
-                "In Keras a step is a graph of TensorFlow's; feed-forwards are compiled in PyTorch.",
-                received="compile=True for Keras",
-                remedy="Leave --compile out, or leave --backend out.",
-            )
+        refuse_compiling(recipe, wing="Keras")
         model = objective.model
         if recipe.dropout is not None:
             set_dropout(model, recipe.dropout)

@@ -148,6 +148,20 @@ class LoneWing:
         return array
 
 
+def refuse_compiling(recipe: Training, *, wing: str) -> None:
+    """Refuse what PyTorch alone is asked.
+
+    Raises:
+        ConfigError: feed-forwards are to be compiled.
+    """
+    if recipe.compile:
+        raise ConfigError(
+            f"In {wing} a step is one graph in any case; feed-forwards are compiled in PyTorch.",
+            received=f"compile=True for {wing}",
+            remedy="Leave --compile out, or leave --backend out.",
+        )
+
+
 def judge(objective: Any, log: TrainingLog, step: int) -> None:
     """Enter what the rows that are held out show."""
     sums: dict[str, float] = defaultdict(float)
