@@ -76,6 +76,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ForMultipleChoice", {"input_ids": IDS[None], "labels": np.array([0, 1])}),
     ("ForMultipleChoice", {"input_ids": IDS[:0].reshape(2, 0, 5)}),
     ("ForMultipleChoice", {"input_ids": IDS[None] * 20}),
+    ("ForMultipleChoice", {"input_ids": IDS[None, :, :0]}),
     ("ForQuestionAnswering", {"start_positions": np.array([1]), "end_positions": RIGHT}),
     ("ForQuestionAnswering", {"start_positions": RIGHT, "end_positions": np.array([0.5, 1], np.float32)}),
 ]  # fmt: skip
@@ -96,6 +97,22 @@ def test_the_sentences_are_torch_s(head: str, given: dict[str, Any]) -> None:
     assert calling.computed._cache_size() == before
     assert type(said.value) is type(told.value)
     assert (said.value.rule, said.value.received) == (told.value.rule, told.value.received)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_no_rows_have_no_answers(head: str) -> None:
+    none = IDS[None, :0] if head == "ForMultipleChoice" else IDS[:0]
+    none = none.reshape(0, 2, 5) if head == "ForMultipleChoice" else none
+    told = TORCH[head](torch.from_numpy(none)).to_tuple()
+    said = TWINS[head](none).to_tuple()
+    assert [x.shape for x in said] == [tuple(x.shape) for x in told]
+
+
+def test_a_remedy_is_one_for_arrays() -> None:
+    with pytest.raises(DataError, match=r"Give inputs_embeds\.astype\(model\.dtype\)") as refused:
+        TWINS["Model"](inputs_embeds=np.ones((2, 5, 32)))
+    assert "float64" in str(refused.value)
+    TWINS["Model"](inputs_embeds=np.ones((2, 5, 32)).astype(TWINS["Model"].dtype))
 
 
 def test_shapes_are_refused_inside_a_compiled_function_too() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jax_twins import difference, numbers, twin_of
+import torch
+from jax_twins import ATOL, difference, numbers, twin_of
 from tiny import answers, ragged, tiny, tiny_config
 
 import distilbert
@@ -144,8 +145,49 @@ def test_one_compilation_for_each_length_bucket(compiled: list[str], monkeypatch
     assert compilations(30, 17, 32) == 1
     assert compilations(33, 40) == 1  # at 40, which is all the positions there are
     assert compilations(*range(1, 41, 3)) == 0
+
+    def of_states_and_pairs(*lengths: int) -> int:
+        before = len(compiled)
+        for length in lengths:
+            model(inputs_embeds=np.ones((2, length, 32), np.float32))
+            model(np.ones((2, length), int), np.ones((2, 1, length, length), bool))
+        return len(compiled) - before
+
+    assert of_states_and_pairs(5, 1, 15, 9) == 2
+    assert of_states_and_pairs(2, 14) == 0
     monkeypatch.setattr(calling, "widened", lambda config, batch: batch)
     assert compilations(3, 4, 5) == 3
+
+
+@pytest.mark.parametrize("name", ["DistilBertForTokenClassification", "DistilBertForQuestionAnswering"])
+@pytest.mark.parametrize("kind", ["states", "numbers", "booleans", "one row of booleans", "a dead row"])
+def test_rows_made_wider_answer_as_they_are(name: str, kind: str) -> None:
+    original = tiny(name, n_layers=2)
+    twin = twin_of(original)
+    ids = IDS[:, :9]
+    hidden = np.random.default_rng(0).random((3, 1, 9, 9)) < 0.4
+    hidden[1, 0, 2] = True  # a token that attends to nothing
+    lowest = np.finfo(np.float32).min
+    given: dict[str, Any] = {
+        "states": {"inputs_embeds": np.random.default_rng(1).normal(size=(3, 9, 32)).astype(np.float32)},
+        "numbers": {"input_ids": ids, "attention_mask": np.where(hidden, lowest, 0.5).astype(np.float32)},
+        "booleans": {"input_ids": ids, "attention_mask": ~hidden},
+        "one row of booleans": {"input_ids": ids, "attention_mask": ~hidden[:, :, :1]},
+        "a dead row": {"input_ids": ids, "attention_mask": MASK[:, :9] * np.array([[1], [0], [1]])},
+    }[kind]
+    if name.endswith("QuestionAnswering"):
+        given |= {"start_positions": np.array([0, 9, 4]), "end_positions": np.array([2, 12, 8])}
+    else:
+        given |= {"labels": ids % 2}
+    # PyTorch leaves a dead row out of what it computes where hidden states are asked for, too.
+    shown = {"output_attentions": True, "output_hidden_states": kind != "a dead row"}
+    told = original(**{key: torch.from_numpy(x) for key, x in given.items()}, **shown)
+    said = twin(**given, **shown)
+    assert list(said) == list(told)
+    for key in told:
+        ours, theirs = said[key], told[key]
+        pairs = zip(ours, theirs, strict=True) if isinstance(theirs, tuple) else [(ours, theirs)]
+        assert all(difference(a, b) < ATOL for a, b in pairs), key
 
 
 def test_flax_s_own_ways(model: Any) -> None:

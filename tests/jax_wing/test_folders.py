@@ -20,6 +20,13 @@ import jax.numpy as jnp  # noqa: E402  # after the skip
 import distilbert.jax as wing  # noqa: E402
 from distilbert.jax.embeddings import sinusoids  # noqa: E402
 
+CONFIGS = {
+    "DistilBert": tiny_config(n_layers=1),
+    "Bert": distilbert.BertConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
+    ),
+}
+
 
 def assert_same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
     assert list(ours) == list(theirs)
@@ -42,6 +49,27 @@ def test_there_and_back_changes_no_bit(name: str, tmp_path: Path) -> None:
     assert twin.num_parameters() == model.num_parameters()
     files = [sorted(path.name for path in (tmp_path / wing).iterdir()) for wing in ("torch", "jax")]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("head", ["", "ForMaskedLM", "ForSequenceClassification", "ForMultipleChoice",
+                                  "ForTokenClassification", "ForQuestionAnswering"])  # fmt: skip
+def test_a_folder_says_which_class_it_wants(head: str, tmp_path: Path) -> None:
+    chooser = getattr(wing, f"FlaxAutoModel{head}")
+    assert chooser is getattr(wing, f"AutoModel{head}")
+    for family in ("DistilBert", "Bert"):
+        kind = getattr(wing, f"{family}{head or 'Model'}")
+        config = CONFIGS[family]
+        model = chooser.from_config(config, seed=3)
+        assert type(model) is kind
+        assert_same(model.arrays(), kind(config, seed=3).arrays())
+        model.save_pretrained(tmp_path / family)
+        again = chooser.from_pretrained(tmp_path / family)
+        assert type(again) is kind
+        assert_same(again.arrays(), model.arrays())
+    with pytest.raises(ConfigError, match=r"takes a DistilBertConfig or a BertConfig\. Received: a dict"):
+        chooser.from_config({})
+    with pytest.raises(ConfigError, match=r"chooses a class and has no objects"):
+        chooser()
 
 
 @pytest.mark.parametrize("kind", ["bin", "h5", "msgpack"])

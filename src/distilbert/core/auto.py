@@ -1,7 +1,7 @@
-"""The configuration and the tokenizer that a folder asks for."""
+"""The configuration, the tokenizer and the model class that a folder asks for."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig, read_config
 from distilbert.core.hub import Part, hub_keywords, local_folder
@@ -73,3 +73,51 @@ class AutoTokenizer:
         """
         kind = DistilBertTokenizerFast if use_fast else DistilBertTokenizer
         return kind.from_pretrained(pretrained_model_name_or_path, **keywords)
+
+
+class AutoClass:
+    """A model class for each kind of configuration. Abstract: the wings have one for each head.
+
+    Attributes:
+        classes: by the kind of configuration that they are built from.
+    """
+
+    classes: ClassVar[dict[type[EncoderConfig], Any]]
+
+    def __init__(self) -> None:
+        raise ConfigError(
+            f"{type(self).__name__} chooses a class and has no objects.",
+            received=f"{type(self).__name__}()",
+            remedy=f"Use {type(self).__name__}.from_pretrained(folder) or .from_config(config).",
+        )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *given: Any, **keywords: Any) -> Any:
+        """A model from its folder or from a hub; what else is given is the class's own.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+            ConfigError: the folder is neither a DistilBERT's nor a BERT's.
+        """
+        config = keywords.get("config")
+        if not isinstance(config, EncoderConfig):
+            where, _ = hub_keywords(keywords)
+            source = pretrained_model_name_or_path if config is None else config
+            config = AutoConfig.from_pretrained(source, **where)
+        return cls.chosen(config).from_pretrained(pretrained_model_name_or_path, *given, **keywords)
+
+    @classmethod
+    def chosen(cls, config: EncoderConfig) -> Any:
+        """The class for a configuration.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        kind = cls.classes.get(type(config))
+        if kind is None:
+            raise ConfigError(
+                f"{cls.__name__} takes a DistilBertConfig or a BertConfig.",
+                received=f"a {type(config).__name__}",
+                remedy="Give it one of them, or use the model's own class.",
+            )
+        return kind

@@ -220,12 +220,12 @@ def refuse_head_mask(config: EncoderConfig, kind: str, given: Shape, *, real: bo
         )
 
 
-def refuse_wider(kind: str, own: str, *, wider: bool) -> None:
+def refuse_wider(kind: str, own: str, *, wider: bool, cast: str) -> None:
     if wider:
         raise DataError(
             f"inputs_embeds must be of the model's type, {own}.",
             received=kind,
-            remedy="Give inputs_embeds.to(model.dtype).",
+            remedy=f"Give {cast}.",
         )
 
 

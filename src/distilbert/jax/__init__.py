@@ -12,6 +12,20 @@ except ImportError as error:
     raise MissingExtraError.of("jax", wanted="The JAX wing", missing=error.name or "jax") from None
 
 if TYPE_CHECKING:
+    from distilbert.jax.auto import AutoModel as AutoModel
+    from distilbert.jax.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+    from distilbert.jax.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+    from distilbert.jax.auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+    from distilbert.jax.auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+    from distilbert.jax.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
+    from distilbert.jax.auto import FlaxAutoModel as FlaxAutoModel
+    from distilbert.jax.auto import FlaxAutoModelForMaskedLM as FlaxAutoModelForMaskedLM
+    from distilbert.jax.auto import FlaxAutoModelForMultipleChoice as FlaxAutoModelForMultipleChoice
+    from distilbert.jax.auto import FlaxAutoModelForQuestionAnswering as FlaxAutoModelForQuestionAnswering
+    from distilbert.jax.auto import (
+        FlaxAutoModelForSequenceClassification as FlaxAutoModelForSequenceClassification,
+    )
+    from distilbert.jax.auto import FlaxAutoModelForTokenClassification as FlaxAutoModelForTokenClassification
     from distilbert.jax.bert import BertForMaskedLM as BertForMaskedLM
     from distilbert.jax.bert import BertForMultipleChoice as BertForMultipleChoice
     from distilbert.jax.bert import BertForQuestionAnswering as BertForQuestionAnswering
@@ -48,6 +62,9 @@ _HEADS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForQuestionAnswering",
 _HOMES = {
     **{f"{prefix}DistilBert{head}": "distilbert" for prefix in ("", "Flax") for head in _HEADS},
     **{f"Bert{head}": "bert" for head in _HEADS},
+    **{
+        f"{prefix}AutoModel{head.removeprefix('Model')}": "auto" for prefix in ("", "Flax") for head in _HEADS
+    },
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # the table above is the list

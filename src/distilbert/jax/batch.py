@@ -112,18 +112,21 @@ def widened(config: EncoderConfig, batch: Batch) -> Batch:
     """
     layout, (_, length) = batch.layout, batch.shape
     more = bucket(length, config.max_position_embeddings) - length
-    if not more or batch.input_ids is None or not isinstance(layout, Padded) or layout.pairs is not None:
+    if not more or not isinstance(layout, Padded):
         return batch
     if not all(is_at_hand(array) for array in jax.tree.leaves(batch)):
         return batch
     live_BS = np.ones(batch.shape, bool) if layout.live_BS is None else np.asarray(layout.live_BS)
-    positions, types = batch.position_ids, batch.token_type_ids
+    if not live_BS.any(axis=1).all():
+        return batch  # a row without live tokens attends to all its columns, and to no more of them
+    pairs = None if layout.pairs is None else _wider_pairs(np.asarray(layout.pairs), more)
     return replace(
         batch,
-        layout=Padded(_wider(live_BS, more, False)),
-        input_ids=_wider(np.asarray(batch.input_ids), more, config.pad_token_id),
-        position_ids=None if positions is None else _wider(np.asarray(positions), more, 0),
-        token_type_ids=None if types is None else _wider(np.asarray(types), more, 0),
+        layout=Padded(_wider(live_BS, more, False), pairs),
+        input_ids=_wider(batch.input_ids, more, config.pad_token_id),
+        inputs_embeds=_wider(batch.inputs_embeds, more, 0),
+        position_ids=_wider(batch.position_ids, more, 0),
+        token_type_ids=_wider(batch.token_type_ids, more, 0),
     )
 
 
@@ -137,8 +140,19 @@ def bucket(length: int, most: int) -> int:
     return max(length, min(most, -(-length // step) * step))
 
 
-def _wider(rows: Array, more: int, fill: Any) -> Array:
-    return np.pad(rows, ((0, 0), (0, more)), constant_values=fill)
+def _wider(rows: Array | None, more: int, fill: Any) -> Array | None:
+    if rows is None:
+        return None
+    around = [(0, 0), (0, more)] + [(0, 0)] * (rows.ndim - 2)
+    return np.pad(np.asarray(rows), around, constant_values=fill)
+
+
+def _wider_pairs(mask: Array, more: int) -> Array:
+    """A mask of pairs in which no token attends to what is added, and that to everything."""
+    hidden, shown = (False, True) if mask.dtype == np.bool_ else (jnp.finfo(mask.dtype).min, 0)
+    rows = more if mask.shape[2] == mask.shape[3] else 0  # else one row is that of all
+    mask = np.pad(mask, ((0, 0), (0, 0), (0, 0), (0, more)), constant_values=hidden)
+    return np.pad(mask, ((0, 0), (0, 0), (0, rows), (0, 0)), constant_values=shown)
 
 
 def _masked(config: EncoderConfig, attention_mask: Array, shape: tuple[int, int]) -> Padded:

@@ -242,7 +242,7 @@ class Encoder(PreTrainedModel):
         if batch.inputs_embeds is not None:
             kind, own = str(batch.inputs_embeds.dtype), np.dtype(self.dtype).name
             wider = jnp.promote_types(batch.inputs_embeds.dtype, self.dtype) != self.dtype
-            calls.refuse_wider(kind, own, wider=wider)
+            calls.refuse_wider(kind, own, wider=wider, cast="inputs_embeds.astype(model.dtype)")
         return batch
 
     def _compute(

@@ -390,7 +390,7 @@ def _flat(x: Array | None, axes: int) -> Array | None:
         return x
     if not isinstance(x, np.ndarray | jax.core.Tracer) and axes == 2:
         x = np.asarray(x)  # of ids, so that no graph is made of each shape
-    return x.reshape(-1, *x.shape[2:])
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def _flat_mask(mask: Array | None) -> Array | None:

@@ -24,7 +24,8 @@ class Padded:
 
     Attributes:
         live_BS: True for live tokens; None where all are.
-        pairs: a caller's own mask, [B, 1 or N, S, S], of booleans or of numbers that are added to the scores.
+        pairs: a caller's own mask, [B, 1 or N, S, S], of booleans or of numbers that are added to the scores;
+            what attends to what is then its alone to say.
     """
 
     live_BS: Array | None = None
@@ -36,7 +37,7 @@ class Padded:
 
         All are True for a row without any live token, so that no softmax is over nothing.
         """
-        if self.live_BS is None:
+        if self.pairs is not None or self.live_BS is None:
             return self.pairs
         live_BS = jnp.asarray(self.live_BS)
         return (live_BS | ~live_BS.any(axis=1, keepdims=True))[:, None, None, :]

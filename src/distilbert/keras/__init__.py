@@ -15,6 +15,20 @@ except ImportError as error:
     raise MissingExtraError.of("keras", wanted="The Keras wing", missing=error.name or "keras") from None
 
 if TYPE_CHECKING:
+    from distilbert.keras.auto import AutoModel as AutoModel
+    from distilbert.keras.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+    from distilbert.keras.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+    from distilbert.keras.auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+    from distilbert.keras.auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+    from distilbert.keras.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
+    from distilbert.keras.auto import TFAutoModel as TFAutoModel
+    from distilbert.keras.auto import TFAutoModelForMaskedLM as TFAutoModelForMaskedLM
+    from distilbert.keras.auto import TFAutoModelForMultipleChoice as TFAutoModelForMultipleChoice
+    from distilbert.keras.auto import TFAutoModelForQuestionAnswering as TFAutoModelForQuestionAnswering
+    from distilbert.keras.auto import (
+        TFAutoModelForSequenceClassification as TFAutoModelForSequenceClassification,
+    )
+    from distilbert.keras.auto import TFAutoModelForTokenClassification as TFAutoModelForTokenClassification
     from distilbert.keras.bert import BertForMaskedLM as BertForMaskedLM
     from distilbert.keras.bert import BertForMultipleChoice as BertForMultipleChoice
     from distilbert.keras.bert import BertForQuestionAnswering as BertForQuestionAnswering
@@ -51,6 +65,7 @@ _HEADS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForQuestionAnswering",
 _HOMES = {
     **{f"{prefix}DistilBert{head}": "distilbert" for prefix in ("", "TF") for head in _HEADS},
     **{f"Bert{head}": "bert" for head in _HEADS},
+    **{f"{prefix}AutoModel{head.removeprefix('Model')}": "auto" for prefix in ("", "TF") for head in _HEADS},
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # the table above is the list

@@ -153,7 +153,8 @@ def _shape(config: EncoderConfig, input_ids: Any, inputs_embeds: Any, own: str) 
         return shape
     shape, called = shape_of(inputs_embeds), kind(inputs_embeds)
     calls.refuse_embeds(config, called, shape, floating=is_floating(inputs_embeds))
-    calls.refuse_wider(called, own, wider=keras.backend.result_type(called, own) != own)
+    wider = keras.backend.result_type(called, own) != own
+    calls.refuse_wider(called, own, wider=wider, cast="keras.ops.cast(inputs_embeds, model.compute_dtype)")
     return shape[:2]
 
 

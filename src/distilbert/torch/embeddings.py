@@ -40,7 +40,8 @@ class Embeddings(nn.Module):
     def _refuse_wider(self, x: Tensor) -> None:
         own = self.LayerNorm.weight.dtype
         kind, wanted = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, own))
-        calls.refuse_wider(kind, wanted, wider=torch.promote_types(x.dtype, own) != own)
+        wider = torch.promote_types(x.dtype, own) != own
+        calls.refuse_wider(kind, wanted, wider=wider, cast="inputs_embeds.to(model.dtype)")
 
 
 def sinusoids(positions: int, width: int) -> Tensor:
