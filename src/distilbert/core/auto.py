@@ -107,6 +107,19 @@ class AutoClass:
         return cls.chosen(config).from_pretrained(pretrained_model_name_or_path, *given, **keywords)
 
     @classmethod
+    def from_config(cls, config: EncoderConfig, **settings: Any) -> Any:
+        """A new model, its weights drawn.
+
+        Args:
+            config: a ``DistilBertConfig`` or a ``BertConfig``.
+            **settings: of the class, such as ``seed`` and ``dtype``.
+
+        Raises:
+            ConfigError: another configuration.
+        """
+        return cls.chosen(config)(config, **settings)
+
+    @classmethod
     def chosen(cls, config: EncoderConfig) -> Any:
         """The class for a configuration.
 

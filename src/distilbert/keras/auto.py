@@ -1,9 +1,9 @@
 """The model class that a folder's configuration asks for: a DistilBERT's or a BERT's."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from distilbert.core.auto import AutoClass
-from distilbert.core.config import BertConfig, DistilBertConfig, EncoderConfig
+from distilbert.core.config import BertConfig, DistilBertConfig
 from distilbert.keras import bert, distilbert
 
 
@@ -11,19 +11,6 @@ class AutoModel(AutoClass):
     """The encoder without a head: ``DistilBertModel`` or ``BertModel``."""
 
     classes: ClassVar = {DistilBertConfig: distilbert.DistilBertModel, BertConfig: bert.BertModel}
-
-    @classmethod
-    def from_config(cls, config: EncoderConfig, **settings: Any) -> Any:
-        """A new model, its weights drawn.
-
-        Args:
-            config: a ``DistilBertConfig`` or a ``BertConfig``.
-            **settings: of the class, such as ``seed`` and ``dtype``.
-
-        Raises:
-            ConfigError: another configuration.
-        """
-        return cls.chosen(config)(config, **settings)
 
 
 class AutoModelForMaskedLM(AutoModel):
