@@ -92,6 +92,73 @@ def test_a_model_in_8_bits_answers_nearly_alike(tmp_path: Path) -> None:
         twin.save_pretrained(tmp_path / "folder")
 
 
+@pytest.mark.parametrize(("mode", "apart"), [("int8", 0.1), ("int4", 1.0)])
+def test_a_tied_vocabulary_is_read_through_its_scales(mode: str, apart: float, tmp_path: Path) -> None:
+    _, twin = small("ForMaskedLM", hidden_dim=128)
+    before = numbers(twin(BATCH).logits)
+    with pytest.warns(UserWarning, match="does not have a `quantize` method"):
+        twin.quantize(mode)
+    after = numbers(twin(BATCH).logits)
+    assert 0 < np.abs(after - before).max() < apart * np.abs(before).max()
+    twin.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(BATCH).logits, after, atol=ATOL)
+    with pytest.raises(ConfigError, match=r"weights that are whole.*Prune first, and then quantise"):
+        twin.prune_heads({0: [1]})
+    assert not twin.config.pruned_heads
+
+
+def test_losses_and_metrics_by_the_names_of_results() -> None:
+    labels = IDS[:, 0] % 2
+    one = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    seen = []
+    for loss, metrics, given in (
+        (one, ["accuracy"], labels),
+        ({"logits": one}, {"logits": ["accuracy"]}, labels),
+        ({"logits": one}, ["accuracy"], {"logits": labels}),
+        ({"logits": one}, {"logits": "accuracy"}, {"labels": labels}),
+        (one, {"logits": ["accuracy"]}, labels),
+    ):
+        _, twin = small("ForSequenceClassification")
+        twin.compile(keras.optimizers.SGD(0.1), loss=loss, metrics=metrics)
+        told = twin.fit(BATCH, given, verbose=0, shuffle=False, epochs=2).history
+        seen.append([told[name] for name in ("loss", next(n for n in told if n.endswith("accuracy")))])
+    assert all(one == seen[0] for one in seen), seen
+
+
+def test_weighted_metrics_count_what_is_to_be_told() -> None:
+    model, twin = small("ForTokenClassification")
+    labels = np.where(MASK == 1, IDS % 2, -100)
+    labels[:, 0] = -100
+    twin.compile(keras.optimizers.SGD(0.0), weighted_metrics=["accuracy"])
+    said = numbers(model(*RAGGED).logits).argmax(-1)
+    right = (said == labels)[labels != -100].mean()
+    told = twin.evaluate(BATCH, labels, verbose=0, return_dict=True, batch_size=4)
+    assert abs(told["accuracy"] - right) < 1e-6
+    assert abs(right - (said == labels).mean()) > 0.01  # which counts the others as wrong
+
+
+def test_what_a_graph_cannot_see_is_refused_before() -> None:
+    _, twin = small("ForSequenceClassification")
+    twin.compile(keras.optimizers.SGD(0.0))
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    for given, others, sentence in (
+        ({"input_ids": IDS * 60, "attention_mask": MASK}, (labels,), "vocabulary"),
+        (BATCH, (labels + 1,), "labels"),
+        ({**BATCH, "labels": labels * 7}, (), "labels"),
+    ):
+        for way in (twin.fit, twin.evaluate):
+            with pytest.raises(DataError, match=sentence):
+                way(given, *others, verbose=0)
+        with pytest.raises(DataError, match=sentence):
+            twin.fit(BATCH, labels, validation_data=(given, *others), verbose=0)
+    with pytest.raises(DataError, match="vocabulary"):
+        twin.predict(IDS * 60, verbose=0)
+    twin.config.return_dict = False
+    with pytest.raises(ConfigError, match=r"results by name.*return_dict=False"):
+        twin.fit(BATCH, labels, verbose=0)
+
+
 def test_losses_and_metrics_of_keras_s_learn_and_are_told(tmp_path: Path) -> None:
     _, twin = small("ForSequenceClassification", dropout=0.1, seq_classif_dropout=0.2)
     labels = IDS[:, 0] % 2

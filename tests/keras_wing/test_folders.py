@@ -166,3 +166,17 @@ def test_without_keras_it_says_what_to_install() -> None:
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert f"The Keras wing needs the package {missing}" in said
         assert "pip install 'distilbert[keras]'" in said
+
+
+def test_runs_without_tensorflow_say_what_to_install() -> None:
+    """Models of Keras compute with JAX without it, and runs do not."""
+    code = (
+        "import os, sys; os.environ['KERAS_BACKEND'] = 'jax'; sys.modules['tensorflow'] = None\n"
+        "import distilbert.keras\n"
+        "for name in ('finetune', 'distill', 'predictor', 'evaluate'):\n"
+        "    try:\n        __import__(f'distilbert.keras.{name}')\n"
+        "    except ImportError as error:\n        print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.count("What is computed with TensorFlow needs the package tensorflow") == 4
+    assert said.count("pip install 'distilbert[keras]'") == 4

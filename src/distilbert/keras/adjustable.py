@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distilbert.core import rules
+from distilbert.errors import ConfigError
 from distilbert.keras.published import Published
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ class Adjustable(Published):
             heads_to_prune: numbers of heads of the unpruned model, by layer; -1 is the last layer.
 
         Raises:
-            ConfigError: a head or layer that is not there, or all heads of a layer.
+            ConfigError: a head or layer that is not there, or all heads of a layer; or a quantised model.
         """
+        if any(getattr(layer, "quantization_mode", None) for layer in self._flatten_layers()):
+            raise ConfigError(
+                "Heads are taken out of weights that are whole.",
+                received="a model that was quantised",
+                remedy="Prune first, and then quantise.",
+            )
         before = self.config.pruned_heads
         pruned = rules.heads_pruned(before, heads_to_prune, layers=self.config.n_layers)
         self.config.pruned_heads = pruned

@@ -4,9 +4,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from distilbert.errors import ConfigError
+from distilbert.keras.tensors import tf
 
 #: PyTorch's names for what TensorFlow calls otherwise.
 _NAMES = {"cuda": "GPU"}

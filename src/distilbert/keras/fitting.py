@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
+from keras import ops
 
+from distilbert.core.config import IGNORED_LABEL
 from distilbert.core.outputs import ModelOutput
+from distilbert.core.parameters import Head
 from distilbert.errors import ConfigError, DataError
 from distilbert.keras.calling import Called, Given
 from distilbert.keras.feeding import tf_dataset
@@ -52,8 +56,8 @@ class Fitted(Called):
             ConfigError: weights of rows, which the model's own loss does not take.
             DataError: no labels, or others than the model tells.
         """
-        if self.loss not in (None, *_OWN):
-            y, y_pred = self._matched(x, y, y_pred)
+        if not self._learns_by_its_own():
+            y, y_pred = self._matched(x, y, y_pred, by_name=isinstance(self.loss, Mapping))
             return super().compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
             )
@@ -62,6 +66,12 @@ class Fitted(Called):
                 "A model's own loss weighs all rows alike.",
                 received="sample_weight or class_weight",
                 remedy="Give compile(loss=...) one of Keras', which takes them.",
+            )
+        if not isinstance(y_pred, Mapping):
+            raise ConfigError(
+                "A model that learns by its own loss gives its results by name.",
+                received="return_dict=False",
+                remedy="Set model.config.return_dict = True, or give compile(loss=...).",
             )
         own = y_pred.get("loss")
         if own is None:
@@ -73,9 +83,15 @@ class Fitted(Called):
         return own
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The metrics that the model was compiled with, of the results that the labels are of."""
+        """The metrics that the model was compiled with, of the results that the labels are of.
+
+        Those that weigh tokens (``weighted_metrics``) do not count those labelled ``IGNORED_LABEL``, unless
+        they are told otherwise.
+        """
         if self._compile_metrics is not None:
-            y, y_pred = self._matched(x, y, y_pred)
+            y, y_pred = self._matched(x, y, y_pred, by_name=_have_names(self._compile_metrics))
+            if sample_weight is None and self.head in (Head.MASKED_LM, Head.TOKEN_CLASSIFICATION):
+                sample_weight = keras.tree.map_structure(_counted, y)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, *data: Any) -> Any:
@@ -88,31 +104,31 @@ class Fitted(Called):
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As Keras' ``predict``; results by their names, as a call gives them."""
-        results = super().predict(_columns(x), *args, **kwargs)
+        results = super().predict(self._seen(x), *args, **kwargs)
         return self.output_class(results) if isinstance(results, dict) else results
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras' ``fit``; ``x`` may be what a tokenizer gave."""
         checked = kwargs.get("validation_data")
         if isinstance(checked, tuple):
-            kwargs["validation_data"] = (_columns(checked[0]), *checked[1:])
-        return super().fit(_columns(x), *args, **kwargs)
+            kwargs["validation_data"] = (self._seen(*checked[:2]), *checked[1:])
+        return super().fit(self._seen(x, *args[:1], **_only_y(kwargs)), *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras' ``evaluate``; ``x`` may be what a tokenizer gave."""
-        return super().evaluate(_columns(x), *args, **kwargs)
+        return super().evaluate(self._seen(x, *args[:1], **_only_y(kwargs)), *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As Keras' ``train_on_batch``; ``x`` may be what a tokenizer gave."""
-        return super().train_on_batch(_columns(x), *args, **kwargs)
+        return super().train_on_batch(self._seen(x, *args[:1], **_only_y(kwargs)), *args, **kwargs)
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As Keras' ``test_on_batch``; ``x`` may be what a tokenizer gave."""
-        return super().test_on_batch(_columns(x), *args, **kwargs)
+        return super().test_on_batch(self._seen(x, *args[:1], **_only_y(kwargs)), *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """As Keras' ``predict_on_batch``; ``x`` may be what a tokenizer gave."""
-        results = super().predict_on_batch(_columns(x))
+        results = super().predict_on_batch(self._seen(x))
         return self.output_class(results) if isinstance(results, dict) else results
 
     def prepare_tf_dataset(
@@ -154,6 +170,21 @@ class Fitted(Called):
             prefetch=prefetch,
         )
 
+    def _seen(self, x: Any, y: Any = None) -> Any:
+        """Rows as Keras takes them, refused as a call refuses them: a graph cannot see what they hold."""
+        x = _columns(x)
+        columns = x.values() if isinstance(x, Mapping) else [x]
+        if columns and all(isinstance(column, np.ndarray) for column in columns):
+            given = self._spread({"input_ids": x})
+            if y is not None and self._learns_by_its_own():
+                given |= self._told(x, y)
+            self._check(given)
+        return x
+
+    def _learns_by_its_own(self) -> bool:
+        loss = getattr(self, "loss", None)
+        return not isinstance(loss, Mapping) and loss in (None, *_OWN)
+
     def _told(self, x: Any, y: Any) -> Given:
         """Labels by the names of a call's arguments, of what stands beside a batch, or in it.
 
@@ -177,8 +208,8 @@ class Fitted(Called):
             )
         return found
 
-    def _matched(self, x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Labels and the results that they are of, for losses and metrics that know of no names."""
+    def _matched(self, x: Any, y: Any, y_pred: Any, *, by_name: bool) -> tuple[Any, Any]:
+        """Labels and the results that they are of: by name, or for losses and metrics without names."""
         if not isinstance(y_pred, Mapping):
             return y, y_pred
         results = {
@@ -188,13 +219,32 @@ class Fitted(Called):
             y = self._told(x, y)
         if isinstance(y, Mapping):
             named = {self.labels.get(name, name): label for name, label in y.items()}
-            if len(named) == 1:
+            if len(named) == 1 and not by_name:
                 ((name, label),) = named.items()
                 return label, results.get(name, next(iter(results.values())))
+            return named, {name: results[name] for name in named}
+        if by_name:
+            told = [name for name in results if name in self.labels.values()] or list(results)
+            named = dict(zip(told, y if isinstance(y, list | tuple) else (y,), strict=False))
             return named, {name: results[name] for name in named}
         if isinstance(y, list | tuple):
             return y, type(y)(results.values())[: len(y)]
         return y, next(iter(results.values()))
+
+
+def _only_y(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"y": arguments["y"]} if "y" in arguments else {}
+
+
+def _have_names(metrics: Any) -> bool:
+    """Whether metrics were given by the names of results."""
+    kinds = ("_user_metrics", "_user_weighted_metrics")
+    return any(isinstance(getattr(metrics, kind, None), Mapping) for kind in kinds)
+
+
+def _counted(labels: Tensor) -> Tensor:
+    """1 where there is something to tell, and 0 elsewhere."""
+    return ops.cast(ops.not_equal(labels, IGNORED_LABEL), "float32")
 
 
 def _columns(x: Any) -> Any:

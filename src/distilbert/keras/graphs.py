@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from distilbert.keras.device import device_of, on
 from distilbert.keras.modules import Tensor
 from distilbert.keras.pretrained import PreTrainedModel
+from distilbert.keras.tensors import tf
 
 #: Arrays by name.
 Given = Mapping[str, Any]

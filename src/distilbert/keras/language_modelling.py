@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from distilbert.core.config import IGNORED_LABEL
@@ -40,6 +39,7 @@ from distilbert.keras.losses import (
     states_error_sum,
 )
 from distilbert.keras.modules import Tensor
+from distilbert.keras.tensors import tf
 from distilbert.keras.train import Objective, Sums
 
 #: Terms that compare distributions over the vocabulary.

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import tensorflow as tf
-
 from distilbert.core.training.lone import LoneWing
 from distilbert.core.training.runs import peak_of_process
 from distilbert.core.training.wing import Job
 from distilbert.keras.device import pick_device
+from distilbert.keras.tensors import tf
 from distilbert.keras.train import Learner
 
 

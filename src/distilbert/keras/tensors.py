@@ -1,4 +1,4 @@
-"""Between numpy arrays and TensorFlow's tensors."""
+"""TensorFlow, and tensors of it: what runs are computed with, whatever Keras itself has."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ try:
 except ImportError:
     from distilbert.errors import MissingExtraError
 
-    raise MissingExtraError.of("keras", wanted="A tensor of TensorFlow", missing="tensorflow") from None
+    raise MissingExtraError.of("keras", wanted="What is computed with TensorFlow", missing="tensorflow") from None
+
+
+__all__ = ["as_tensor", "tf"]
 
 
 def as_tensor(array: "np.ndarray[Any, Any]") -> Any:

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from distilbert.core.layer_rates import rate_factor
 from distilbert.core.recipe import Training
@@ -27,6 +26,7 @@ from distilbert.keras.graphs import Graphs, key_of, rates
 from distilbert.keras.loading import places, variable
 from distilbert.keras.modules import Tensor
 from distilbert.keras.pretrained import PreTrainedModel
+from distilbert.keras.tensors import tf
 
 #: By term of the loss, or by what is judged: a sum over rows.
 Sums = dict[str, Tensor]

@@ -26,5 +26,8 @@ class VocabularyProjector(keras.layers.Layer):
     def call(self, x_TD: Tensor, *, words: Any) -> Tensor:
         """Logits [..., V] of [..., D]; ``words`` is the table of words."""
         if self.tied:
-            return ops.einsum("...d,vd->...v", x_TD, words.embeddings) + self.bias
+            # A quantised table holds codes: what they stand for, the layer itself says.
+            quantized = getattr(words, "quantization_mode", None)
+            table_VD = words(ops.arange(self.rows)) if quantized else words.embeddings
+            return ops.einsum("...d,vd->...v", x_TD, table_VD) + self.bias
         return ops.matmul(x_TD, self.kernel) + self.bias
