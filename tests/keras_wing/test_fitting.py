@@ -108,6 +108,30 @@ def test_a_tied_vocabulary_is_read_through_its_scales(mode: str, apart: float, t
     assert not twin.config.pruned_heads
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_no_gradient_of_the_vocabulary_is_held_for_each_token(tied: bool) -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    _, twin = small("ForMaskedLM", tie_word_embeddings=tied, vocab_size=500)
+    projector, words = twin.get_output_embeddings(), twin.get_input_embeddings()
+    kernel = words.embeddings if tied else projector.kernel
+    states = np.random.default_rng(0).normal(size=(4, 6, 32)).astype(np.float32)
+
+    def largest(project: Any) -> int:
+        def slope(states: Any) -> Any:
+            with tf.GradientTape() as tape:
+                cost = tf.reduce_mean(project(states) ** 2)
+            return tape.gradient(cost, kernel.value)
+
+        graph = tf.function(slope).get_concrete_function(tf.constant(states)).graph
+        sizes = [x.shape.num_elements() or 0 for one in graph.get_operations() for x in one.outputs]
+        return max(sizes)
+
+    whole = kernel.shape[0] * kernel.shape[1]
+    assert largest(lambda x: projector(x, words=words)) == whole
+    form = "...d,vd->...v" if tied else "...d,dv->...v"
+    assert largest(lambda x: tf.einsum(form, x, kernel.value)) > 6 * whole  # as it is written most shortly
+
+
 def test_losses_and_metrics_by_the_names_of_results() -> None:
     labels = IDS[:, 0] % 2
     one = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

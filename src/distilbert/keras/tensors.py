@@ -9,7 +9,8 @@ try:
 except ImportError:
     from distilbert.errors import MissingExtraError
 
-    raise MissingExtraError.of("keras", wanted="What is computed with TensorFlow", missing="tensorflow") from None
+    wanted = "What is computed with TensorFlow"
+    raise MissingExtraError.of("keras", wanted=wanted, missing="tensorflow") from None
 
 
 __all__ = ["as_tensor", "tf"]

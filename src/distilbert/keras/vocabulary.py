@@ -25,9 +25,12 @@ class VocabularyProjector(keras.layers.Layer):
 
     def call(self, x_TD: Tensor, *, words: Any) -> Tensor:
         """Logits [..., V] of [..., D]; ``words`` is the table of words."""
-        if self.tied:
-            # A quantised table holds codes: what they stand for, the layer itself says.
-            quantized = getattr(words, "quantization_mode", None)
-            table_VD = words(ops.arange(self.rows)) if quantized else words.embeddings
-            return ops.einsum("...d,vd->...v", x_TD, table_VD) + self.bias
-        return ops.matmul(x_TD, self.kernel) + self.bias
+        kernel_DV = ops.transpose(self._table(words)) if self.tied else self.kernel
+        # As one matrix: of a product over further axes TensorFlow holds a gradient of the kernel for each.
+        logits = ops.matmul(ops.reshape(x_TD, (-1, self.width)), kernel_DV) + self.bias
+        return ops.reshape(logits, (*ops.shape(x_TD)[:-1], self.rows))
+
+    def _table(self, words: Any) -> Tensor:
+        """The table of words [V, D]; a quantised one holds codes, and the layer says what they stand for."""
+        quantized = getattr(words, "quantization_mode", None)
+        return words(ops.arange(self.rows)) if quantized else words.embeddings
