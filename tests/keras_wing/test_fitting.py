@@ -178,6 +178,8 @@ def test_what_a_graph_cannot_see_is_refused_before() -> None:
             twin.fit(BATCH, labels, validation_data=(given, *others), verbose=0)
     with pytest.raises(DataError, match="vocabulary"):
         twin.predict(IDS * 60, verbose=0)
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    twin.fit(BATCH, pandas.Series(labels), verbose=0)  # what Keras takes, and a call does not
     twin.config.return_dict = False
     with pytest.raises(ConfigError, match=r"results by name.*return_dict=False"):
         twin.fit(BATCH, labels, verbose=0)

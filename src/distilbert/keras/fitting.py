@@ -5,7 +5,7 @@ batch or beside it. Losses and metrics of Keras' are given the results that the 
 """
 
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -173,11 +173,11 @@ class Fitted(Called):
     def _seen(self, x: Any, y: Any = None) -> Any:
         """Rows as Keras takes them, refused as a call refuses them: a graph cannot see what they hold."""
         x = _columns(x)
-        columns = x.values() if isinstance(x, Mapping) else [x]
-        if columns and all(isinstance(column, np.ndarray) for column in columns):
+        if _are_numbers(x.values() if isinstance(x, Mapping) else [x]):
             given = self._spread({"input_ids": x})
             if y is not None and self._learns_by_its_own():
-                given |= self._told(x, y)
+                told = self._told(x, y)
+                given |= told if _are_numbers(told.values()) else {}
             self._check(given)
         return x
 
@@ -230,6 +230,10 @@ class Fitted(Called):
         if isinstance(y, list | tuple):
             return y, type(y)(results.values())[: len(y)]
         return y, next(iter(results.values()))
+
+
+def _are_numbers(columns: Iterable[Any]) -> bool:
+    return all(isinstance(column, np.ndarray) for column in columns)
 
 
 def _only_y(arguments: Mapping[str, Any]) -> dict[str, Any]:
