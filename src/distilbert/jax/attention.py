@@ -110,7 +110,8 @@ class SelfAttention(nnx.Module):
             if weights_BNSS is not None:
                 # The weights that are shown are those that are used.
                 weights_BNSS = weights_BNSS * head_mask_N[:, None, None]
-        attended = self.out_lin(context_BSNH.reshape(*context_BSNH.shape[:2], self.dim))
+        rows, length, *heads = context_BSNH.shape
+        attended = self.out_lin(context_BSNH.reshape(rows, length, math.prod(heads)))
         return attended[:, 0] if first_only else attended, weights_BNSS if with_weights else None
 
     def attend(
@@ -156,7 +157,7 @@ class SelfAttention(nnx.Module):
         return columns[:, :, :1] if first_only else columns
 
     def _split(self, x: Array) -> Array:
-        return x.reshape(*x.shape[:-1], self.n_heads, self.attention_head_size)
+        return x.reshape(*x.shape[:-1], self.n_heads, x.shape[-1] // self.n_heads)
 
 
 class EagerAttention(SelfAttention):
